@@ -1,0 +1,1 @@
+"""The dbt project, shipped beside the library so that it is found when installed."""

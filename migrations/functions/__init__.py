@@ -1,0 +1,1 @@
+"""SQL functions, created or replaced at the end of every migration run."""

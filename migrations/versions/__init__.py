@@ -1,0 +1,1 @@
+"""Schema changes, one file a step; a released one is never edited."""

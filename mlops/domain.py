@@ -1,0 +1,74 @@
+"""The words of the domain: plain types that the stages hand to each other, importing nothing of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+TIMEFRAMES: dict[str, timedelta] = {
+    "m1": timedelta(minutes=1),
+    "m5": timedelta(minutes=5),
+    "m15": timedelta(minutes=15),
+    "m30": timedelta(minutes=30),
+    "h1": timedelta(hours=1),
+    "h4": timedelta(hours=4),
+    "d1": timedelta(days=1),
+}
+"""Name of each timeframe and the length of its bars. A `d1` bar is a session of the symbol's exchange."""
+
+HORIZONS: tuple[int, ...] = (1, 5, 10, 20)
+"""How many bars ahead there are labels for."""
+
+QUANTILES: tuple[float, ...] = (0.1, 0.5, 0.9)
+"""The quantiles of the forward return that a forecast gives; the outer two make the 80 % band."""
+
+TECHNICAL_FEATURES: tuple[str, ...] = (
+    "return_1", "return_5", "return_10", "return_20",
+    "volatility_10", "volatility_20",
+    "sma_ratio_5", "sma_ratio_20", "sma_ratio_50",
+    "ema_ratio_12", "ema_ratio_26",
+    "macd_hist", "rsi_14", "bollinger_b_20", "atr_14",
+    "volume_zscore_20", "volume_ratio_5_20",
+    "range_1", "gap_1", "stochastic_k_14",
+)  # fmt: skip
+"""The twenty technical features, in the order in which a model takes them."""
+
+
+class Direction(StrEnum):
+    """Which way a forward return goes, by a threshold per timeframe and horizon; in the order of a model's output."""
+
+    BULLISH = "BULLISH"
+    NEUTRAL = "NEUTRAL"
+    BEARISH = "BEARISH"
+
+
+class Role(StrEnum):
+    """In whose name a transaction runs."""
+
+    OWNER = "forecastle_owner"
+    WORKER = "forecastle_worker"
+    ANALYST = "forecastle_analyst"
+
+
+@dataclass(frozen=True, slots=True)
+class IngestCounts:
+    """What became of the rows of one file: `read` is always the sum of the other four."""
+
+    read: int
+    new: int
+    changed: int
+    unchanged: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """Names one version of one model."""
+
+    model: str
+    version: int
+
+    def __str__(self) -> str:
+        """Return the name as people write it: `gbm_d1 v3`."""
+        return f"{self.model} v{self.version}"

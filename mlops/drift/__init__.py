@@ -1,0 +1,1 @@
+"""Whether the world, or the model's luck, has changed."""

@@ -1,0 +1,102 @@
+"""Every error that a person may meet, in one place.
+
+The docstring of a class is its default message: one or two lines that say what is wrong and what to do. What an
+error is about (an id, a file, a run) is kept as an attribute, so that a program need not read the text.
+"""
+
+from __future__ import annotations
+
+
+class ForecastleError(Exception):
+    """Something went wrong. Run the command again with --debug to see where."""
+
+    def __init__(self, message: str | None = None, **about: object) -> None:
+        """Take a message (the class's docstring where none is given) and keep `about` as attributes."""
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        self.about = about
+        for name, value in about.items():
+            setattr(self, name, value)
+
+
+class SettingsError(ForecastleError):
+    """A setting cannot be used. `docs/reference/settings.md` lists what each one takes."""
+
+
+class SpecError(ForecastleError):
+    """A model specification cannot be used. `specs/` holds one that can."""
+
+
+class WarehouseError(ForecastleError):
+    """The database did not do what was asked. `forecastle db up` starts the embedded one."""
+
+
+class WarehouseUnreachableError(WarehouseError):
+    """No database answers. Start the embedded one with `forecastle db up`, or check FORECASTLE_DATABASE_URL."""
+
+
+class NotMigratedError(WarehouseError):
+    """The database lacks Forecastle's tables. Run `forecastle db migrate`."""
+
+
+class EmbeddedServerError(WarehouseError):
+    """The embedded TimescaleDB cannot run. Its log says more; FORECASTLE_DATABASE_URL names another server."""
+
+
+class SourceError(ForecastleError):
+    """The source of market data cannot be used; nothing was taken in."""
+
+
+class FeaturesError(ForecastleError):
+    """dbt could not build the features; the tables are as they were. Run `dbt build` in dbt_project/ to see why."""
+
+
+class ChecksError(ForecastleError):
+    """The checks could not be run."""
+
+
+class GateClosedError(ChecksError):
+    """The data failed its checks and may not be used. `SELECT * FROM data_quality WHERE NOT success` lists them."""
+
+
+class DatasetError(ForecastleError):
+    """No training set can be made from the warehouse. Ingest more bars and run `forecastle features build`."""
+
+
+class TrainingError(ForecastleError):
+    """The model could not be trained."""
+
+
+class RegistryError(ForecastleError):
+    """The registry refused."""
+
+
+class ParityError(RegistryError):
+    """The exported model does not say what the trained one says, so it was not registered."""
+
+
+class ArtifactCorruptError(RegistryError):
+    """The bytes of a model are not those that were registered. Restore ml.artifacts from a backup."""
+
+
+class NoProductionModelError(RegistryError):
+    """There is no production model. Train one: `forecastle train specs/gbm_d1.toml`."""
+
+
+class ForecastingError(ForecastleError):
+    """No forecast could be made."""
+
+
+class OutcomesError(ForecastleError):
+    """The outcomes could not be filled in."""
+
+
+class DriftError(ForecastleError):
+    """Drift could not be measured."""
+
+
+class JobError(ForecastleError):
+    """The job could not be run."""
+
+
+class JobBusyError(JobError):
+    """The same job is running already. Wait for it to end."""

@@ -1,0 +1,1 @@
+"""Artifacts, versions and aliases."""

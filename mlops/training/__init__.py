@@ -1,0 +1,1 @@
+"""Models from arrays: pure, no connection."""

@@ -1,0 +1,1 @@
+"""A private TimescaleDB for those who have none."""

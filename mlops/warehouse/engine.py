@@ -1,0 +1,135 @@
+"""Connections and transactions, each in the name of a role.
+
+A `Warehouse` is made where a command or a job starts and is handed on; nothing is opened when it is made. Leaving
+`begin` with an exception rolls back: what is half done never shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from mlops.domain import Role
+from mlops.exceptions import NotMigratedError, SettingsError, WarehouseError, WarehouseUnreachableError
+
+_UNDEFINED = {"42P01", "3F000", "42704", "22023"}  # table, schema, object; role that SET ROLE does not find
+_FULL = {"53100", "58030"}
+
+
+class Warehouse:
+    """One database. Safe to share between threads; close it when done."""
+
+    def __init__(self, url: str) -> None:
+        """Take a PostgreSQL URL; `postgres://` and `postgresql://` are the same. Raises SettingsError if it is none."""
+        self.url: URL = parse_url(url)
+        self.engine: Engine = create_engine(self.url, pool_size=2, max_overflow=8, pool_pre_ping=False)
+
+    def __enter__(self) -> Self:
+        """Return the warehouse itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all its connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self.engine.dispose()
+
+    @property
+    def plain_url(self) -> str:
+        """The URL with its password, as psql, dbt and other programs take it."""
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @contextmanager
+    def begin(self, role: Role | None = Role.WORKER) -> Iterator[Connection]:
+        """Open a transaction in the name of `role` (None: whoever logged in); commit on leaving, roll back on error.
+
+        Raises WarehouseUnreachableError, NotMigratedError, or WarehouseError for what the database refuses.
+        """
+        with translated_errors(self.url), self.engine.begin() as connection:
+            if role is not None:
+                connection.execute(text(f"SET LOCAL ROLE {role.value}"))
+            yield connection
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[bool]:
+        """Hold the lock `name` for the length of the block, across transactions; give False where another holds it.
+
+        The lock belongs to a connection of its own, so that a worker that is killed lets go of it at once.
+        """
+        with translated_errors(self.url), self.engine.connect() as connection:
+            held = bool(
+                connection.execute(
+                    text("SELECT pg_try_advisory_lock(hashtextextended('forecastle:' || :name, 0))"),
+                    {"name": name},
+                ).scalar_one()
+            )
+            connection.commit()
+            try:
+                yield held
+            finally:
+                if held:
+                    connection.execute(
+                        text("SELECT pg_advisory_unlock(hashtextextended('forecastle:' || :name, 0))"),
+                        {"name": name},
+                    )
+                    connection.commit()
+
+
+def wait_for_lock(connection: Connection, name: str) -> None:
+    """Wait until nobody else holds the lock `name`, then hold it until the transaction ends."""
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('forecastle:' || :name, 0))"), {"name": name}
+    )
+
+
+def parse_url(url: str) -> URL:
+    """Return `url` for the psycopg driver. Raises SettingsError where it is not the URL of a PostgreSQL database."""
+    try:
+        parsed = make_url(url.replace("postgres://", "postgresql://", 1))
+    except ArgumentError as error:
+        raise SettingsError(
+            "The database URL cannot be read. Write it as postgresql://user:password@host:5432/database."
+        ) from error
+    if parsed.get_backend_name() != "postgresql":
+        raise SettingsError(
+            f"The database URL is for {parsed.get_backend_name()}, and only PostgreSQL with TimescaleDB will do. "
+            "Write it as postgresql://user:password@host:5432/database."
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+@contextmanager
+def translated_errors(url: URL) -> Iterator[None]:
+    """Turn the driver's errors into ours, each saying what to do."""
+    try:
+        yield
+    except OperationalError as error:
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
+            where = f"{url.host or 'localhost'}:{url.port or 5432}, database {url.database}"
+            reason = " ".join(str(error.orig).split())
+            raise WarehouseUnreachableError(
+                f"No database answers at {where} ({reason[:200]}). "
+                "Start the embedded one with `forecastle db up`, or correct FORECASTLE_DATABASE_URL."
+            ) from error
+        raise _translated(error) from error
+    except DBAPIError as error:
+        raise _translated(error) from error
+
+
+def _translated(error: DBAPIError) -> WarehouseError:
+    state = getattr(error.orig, "sqlstate", None)
+    message = " ".join(str(error.orig).split())[:300]
+    if state in _UNDEFINED:
+        return NotMigratedError(
+            f"The database lacks something ({message}). Run `forecastle db migrate`, then try again."
+        )
+    if state in _FULL:
+        return WarehouseError(f"The database's disk is full or broken ({message}). Free some space and run it again.")
+    return WarehouseError(f"The database refused: {message}")

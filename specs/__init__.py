@@ -1,0 +1,1 @@
+"""Model specifications, one file a model."""
