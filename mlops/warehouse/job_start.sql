@@ -1,0 +1,11 @@
+-- Open the next attempt of a job for an as-of.
+-- One row: the attempt's number.
+INSERT INTO monitoring.job_runs (job, as_of, attempt, state)
+SELECT
+    :job,
+    :as_of,
+    coalesce(max(attempt), 0) + 1,
+    'running'
+FROM monitoring.job_runs
+WHERE job = :job AND as_of = :as_of
+RETURNING attempt

@@ -1,0 +1,73 @@
+"""`monitoring.job_runs`: what is written when a job ends well, badly, or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from mlops.exceptions import JobBusyError
+from mlops.warehouse import Warehouse
+from mlops.warehouse.bookkeeping import has_succeeded, job_run
+
+AS_OF = datetime(2017, 6, 30, 20, tzinfo=UTC)
+
+WORKER = """
+import sys, time
+from datetime import datetime, UTC
+from mlops.warehouse import Warehouse
+from mlops.warehouse.bookkeeping import job_run
+with job_run(Warehouse(sys.argv[1]), "forecast", datetime(2017, 6, 30, 20, tzinfo=UTC)):
+    print("inside", flush=True)
+    time.sleep(60)
+"""
+
+
+def rows(warehouse: Warehouse) -> list[tuple[int, str, str | None]]:
+    with warehouse.begin() as connection:
+        found = connection.execute(text("SELECT attempt, state, error FROM monitoring.job_runs ORDER BY attempt"))
+        return [(row.attempt, row.state, row.error) for row in found]
+
+
+def test_success_and_failure_are_recorded(warehouse: Warehouse) -> None:
+    with pytest.raises(ZeroDivisionError), job_run(warehouse, "forecast", AS_OF):
+        _ = 1 / 0
+    assert not has_succeeded(warehouse, "forecast", AS_OF)
+    with job_run(warehouse, "forecast", AS_OF) as attempt:
+        assert attempt == 2
+    assert rows(warehouse) == [(1, "failed", "ZeroDivisionError: division by zero"), (2, "succeeded", None)]
+    assert has_succeeded(warehouse, "forecast", AS_OF)
+    assert not has_succeeded(warehouse, "drift", AS_OF)
+
+
+def test_a_second_run_at_the_same_time_is_refused(warehouse: Warehouse) -> None:
+    with job_run(warehouse, "forecast", AS_OF):
+        with pytest.raises(JobBusyError, match="forecast is running already"), job_run(warehouse, "forecast", AS_OF):
+            pass
+        with job_run(warehouse, "drift", AS_OF):
+            pass
+    assert [state for _, state, _ in rows(warehouse)] == ["succeeded", "succeeded"]
+
+
+def test_a_killed_worker_is_found_out_by_the_next_run(warehouse: Warehouse, database_url: str) -> None:
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, database_url], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "inside\n"
+    assert rows(warehouse) == [(1, "running", None)]
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    deadline = time.monotonic() + 10
+    while True:  # the server notices the closed connection within milliseconds
+        try:
+            with job_run(warehouse, "forecast", AS_OF):
+                break
+        except JobBusyError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert [(attempt, state) for attempt, state, _ in rows(warehouse)] == [(1, "abandoned"), (2, "succeeded")]
