@@ -66,6 +66,10 @@ class TrainingError(ForecastleError):
     """The model could not be trained."""
 
 
+class ScoringError(ForecastleError):
+    """The model cannot score these rows."""
+
+
 class RegistryError(ForecastleError):
     """The registry refused."""
 
