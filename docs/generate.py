@@ -1,0 +1,110 @@
+"""Write docs/reference/ from what it describes: commands, settings, views, checks.
+
+Run `python docs/generate.py` after a change; a test fails while the pages do not say what the code does.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import click
+import typer.main
+import yaml
+
+from mlops.cli.commands import app
+from mlops.settings import Settings
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+NOTE = "<!-- Written by docs/generate.py. Change what it describes, not this page. -->\n"
+
+
+def commands() -> str:
+    """Return the page of all commands."""
+    parts = ["# Commands\n", NOTE]
+    root = typer.main.get_command(app)
+    parts.append(
+        "Each command ends with status 0, or with 1 and one or two lines that say what is wrong and what to do, or with "
+        "2 for wrong usage. `--debug`, anywhere, shows the traceback.\n"
+    )
+    parts.extend(_command(root, "forecastle"))
+    return "\n".join(parts)
+
+
+def _command(command: click.Command, path: str) -> list[str]:
+    parts = []
+    if isinstance(command, click.Group):
+        for name in command.commands:
+            parts.extend(_command(command.commands[name], f"{path} {name}"))
+        return parts
+    arguments = [p for p in command.params if isinstance(p, click.Argument)]
+    options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden and p.name != "help"]
+    usage = " ".join([path, *(p.make_metavar(click.Context(command)) for p in arguments)])
+    parts.append(f"## `{usage}`\n")
+    parts.append(inspect.cleandoc(command.help or "") + "\n")
+    if options:
+        parts.append("| option | meaning | default |\n|---|---|---|")
+        for option in options:
+            names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+            default = "" if option.default in (None, False, (), []) or callable(option.default) else f"`{option.default}`"
+            parts.append(f"| {names} | {_cell(option.help)} | {default} |")
+        parts.append("")
+    return parts
+
+
+def settings() -> str:
+    """Return the page of all settings."""
+    parts = ["# Settings\n", NOTE, "Environment variables; a command's own option goes before them.\n"]
+    parts.append("| variable | meaning | default |\n|---|---|---|")
+    for name, field in Settings.model_fields.items():
+        if name == "home":
+            default = "`~/.cache/forecastle`; for root `/var/cache/forecastle`"
+        else:
+            default = f"`{field.default}`" if field.default is not None else "none"
+        parts.append(f"| `FORECASTLE_{name.upper()}` | {_cell(field.description)} | {default} |")
+    return "\n".join(parts) + "\n"
+
+
+def views() -> str:
+    """Return the page of the analyst's views."""
+    parts = ["# The analyst's views\n", NOTE]
+    parts.append(
+        "All in schema `analytics`, with which the database's search path begins. Timestamps are UTC, returns fractions "
+        "(0.01 is 1 %).\n"
+    )
+    models = []
+    for file in sorted((ROOT / "dbt_project" / "models" / "analytics").glob("*.yml")):
+        models.extend(yaml.safe_load(file.read_text(encoding="utf-8")).get("models", []))
+    for model in sorted(models, key=lambda entry: str(entry["name"])):
+        parts.append(f"## `{model['name']}`\n")
+        parts.append(" ".join(model["description"].split()) + "\n")
+        parts.append("| column | type | meaning |\n|---|---|---|")
+        for column in model["columns"]:
+            parts.append(f"| `{column['name']}` | {column['data_type']} | {_cell(column['description'])} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def checks() -> str:
+    """Return the page of the checks."""
+    parts = ["# Checks\n", NOTE, "What decides whether data may be used, suite by suite, in the order of the data.\n"]
+    for file in sorted((ROOT / "expectations").glob("*.yaml")):
+        suite = yaml.safe_load(file.read_text(encoding="utf-8"))
+        parts.append(f"## `{suite['suite']}`\n")
+        parts.append("| expectation | relation | why |\n|---|---|---|")
+        for expectation in suite["expectations"]:
+            parts.append(f"| `{expectation['name']}` | `{expectation['relation']}` | {_cell(expectation['why'])} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _cell(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|")
+
+
+PAGES = {"commands": commands, "settings": settings, "views": views, "checks": checks}
+
+if __name__ == "__main__":
+    for page, write in PAGES.items():
+        (DOCS / "reference" / f"{page}.md").write_text(write(), encoding="utf-8")
