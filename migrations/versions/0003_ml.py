@@ -196,10 +196,13 @@ def upgrade() -> None:
             CHECK (abs(probability_bullish + probability_neutral + probability_bearish - 1) < 1e-3)
         );
         SELECT public.create_hypertable('ml.predictions', public.by_range('as_of', INTERVAL '3 months'));
+        -- For people: the forecasts of one symbol, newest first, whatever the model.
+        CREATE INDEX ON ml.predictions (symbol_id, timeframe, horizon, as_of DESC);
         COMMENT ON TABLE ml.predictions IS
             'Every forecast ever made, never rewritten. One row per model, version, symbol, timeframe, horizon and as-of.';
-        COMMENT ON COLUMN ml.predictions.as_of IS 'Nothing known after this moment was used: the known_at of the newest bar.';
-        COMMENT ON COLUMN ml.predictions.ts IS 'When that newest bar opened.';
+        COMMENT ON COLUMN ml.predictions.as_of IS
+            'Nothing known after this moment was used: the known_at of the feature row, as a rule that of its newest bar.';
+        COMMENT ON COLUMN ml.predictions.ts IS 'When the newest bar of the feature row opened.';
         COMMENT ON COLUMN ml.predictions.target_ts IS 'When, by the trading calendar, the horizon ends.';
         COMMENT ON COLUMN ml.predictions.p50 IS 'Median of the forward return over the horizon, as a fraction.';
         COMMENT ON COLUMN ml.predictions.made_at IS 'When the forecast was really computed: after target_ts, it is a replay.';
@@ -211,20 +214,87 @@ def upgrade() -> None:
             timeframe         text NOT NULL,
             horizon           integer NOT NULL,
             as_of             timestamptz NOT NULL,
+            ts                timestamptz NOT NULL,
             actual            double precision NOT NULL,
             actual_direction  text NOT NULL CHECK (actual_direction IN ('BULLISH', 'NEUTRAL', 'BEARISH')),
             error             double precision NOT NULL,
             naive_error       double precision NOT NULL,
+            hit               boolean NOT NULL,
+            covered           boolean NOT NULL,
             known_at          timestamptz NOT NULL,
+            recorded_at       timestamptz NOT NULL,
             resolved_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
             PRIMARY KEY (model, version, symbol_id, timeframe, horizon, as_of)
         );
         SELECT public.create_hypertable('ml.outcomes', public.by_range('as_of', INTERVAL '3 months'));
+        CREATE INDEX ON ml.outcomes (known_at);
+        CREATE INDEX ON ml.outcomes (recorded_at);
         COMMENT ON TABLE ml.outcomes IS
             'What came of the forecasts. One row per prediction whose horizon has passed.';
+        COMMENT ON COLUMN ml.outcomes.ts IS 'When the newest bar of the prediction opened.';
+        COMMENT ON COLUMN ml.outcomes.actual IS 'Forward return that came true over the horizon, as a fraction.';
         COMMENT ON COLUMN ml.outcomes.error IS 'p50 - actual, as a fraction.';
         COMMENT ON COLUMN ml.outcomes.naive_error IS 'Zero return - actual, as a fraction.';
+        COMMENT ON COLUMN ml.outcomes.hit IS 'The direction that was forecast came true.';
+        COMMENT ON COLUMN ml.outcomes.covered IS 'The actual return lies within [p10, p90].';
         COMMENT ON COLUMN ml.outcomes.known_at IS 'When the market knew the actual: the close of the bar that ends the horizon.';
+        COMMENT ON COLUMN ml.outcomes.recorded_at IS 'When this database learnt the bars that the actual comes from.';
+        COMMENT ON COLUMN ml.outcomes.resolved_at IS 'When the outcome was filled in, or corrected.';
+
+        -- What is still open, so that resolving costs by what is open and not by all that was ever forecast.
+        -- Kept by triggers: it holds whoever writes, and for an owner who deletes by hand, too.
+        CREATE TABLE ml.unresolved (
+            model     text NOT NULL,
+            version   integer NOT NULL,
+            symbol_id bigint NOT NULL,
+            timeframe text NOT NULL,
+            horizon   integer NOT NULL,
+            as_of     timestamptz NOT NULL,
+            ts        timestamptz NOT NULL,
+            target_ts timestamptz NOT NULL,
+            PRIMARY KEY (model, version, symbol_id, timeframe, horizon, as_of)
+        );
+        CREATE INDEX ON ml.unresolved (ts);
+        COMMENT ON TABLE ml.unresolved IS
+            'Predictions without an outcome; written by the triggers on ml.predictions and ml.outcomes and by nothing else. '
+            'One row per prediction whose outcome is not known yet.';
+
+        CREATE FUNCTION ml.follow_predictions() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+            SET search_path = pg_catalog, pg_temp AS $$
+        BEGIN
+            IF TG_OP = 'INSERT' THEN
+                INSERT INTO ml.unresolved VALUES (NEW.model, NEW.version, NEW.symbol_id, NEW.timeframe, NEW.horizon,
+                                                  NEW.as_of, NEW.ts, NEW.target_ts);
+            ELSE
+                DELETE FROM ml.outcomes
+                WHERE (model, version, symbol_id, timeframe, horizon, as_of)
+                    = (OLD.model, OLD.version, OLD.symbol_id, OLD.timeframe, OLD.horizon, OLD.as_of);
+                DELETE FROM ml.unresolved
+                WHERE (model, version, symbol_id, timeframe, horizon, as_of)
+                    = (OLD.model, OLD.version, OLD.symbol_id, OLD.timeframe, OLD.horizon, OLD.as_of);
+            END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER is_followed AFTER INSERT OR DELETE ON ml.predictions
+            FOR EACH ROW EXECUTE FUNCTION ml.follow_predictions();
+
+        CREATE FUNCTION ml.follow_outcomes() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+            SET search_path = pg_catalog, pg_temp AS $$
+        BEGIN
+            IF TG_OP = 'INSERT' THEN
+                DELETE FROM ml.unresolved
+                WHERE (model, version, symbol_id, timeframe, horizon, as_of)
+                    = (NEW.model, NEW.version, NEW.symbol_id, NEW.timeframe, NEW.horizon, NEW.as_of);
+            ELSE
+                INSERT INTO ml.unresolved
+                SELECT model, version, symbol_id, timeframe, horizon, as_of, ts, target_ts FROM ml.predictions
+                WHERE (model, version, symbol_id, timeframe, horizon, as_of)
+                    = (OLD.model, OLD.version, OLD.symbol_id, OLD.timeframe, OLD.horizon, OLD.as_of);
+            END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER is_followed AFTER INSERT OR DELETE ON ml.outcomes
+            FOR EACH ROW EXECUTE FUNCTION ml.follow_outcomes();
 
         GRANT SELECT ON ALL TABLES IN SCHEMA ml TO forecastle_worker;
         GRANT INSERT, UPDATE ON ml.runs, ml.outcomes TO forecastle_worker;
@@ -238,7 +308,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop the tables and functions of schema ml."""
     op.execute("""
-        DROP TABLE ml.outcomes, ml.predictions, ml.aliases, ml.alias_moves, ml.baselines, ml.references,
+        DROP TABLE ml.unresolved, ml.outcomes, ml.predictions, ml.aliases, ml.alias_moves, ml.baselines, ml.references,
                    ml.versions, ml.artifacts, ml.training_rows, ml.runs;
-        DROP FUNCTION ml.move_alias, ml.note_from_version, ml.refuse_change
+        DROP FUNCTION ml.follow_outcomes, ml.follow_predictions, ml.move_alias, ml.note_from_version, ml.refuse_change
     """)
