@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server_for_tests import shared_server
 from sqlalchemy import create_engine, text
 
 from mlops.warehouse.engine import Warehouse, parse_url
@@ -17,15 +18,18 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """URL of a server of our own, as its superuser. Never skipped: without a server the run fails.
 
     FORECASTLE_TEST_SERVER_URL names one that is running already, which saves the start.
     """
     given = os.environ.get("FORECASTLE_TEST_SERVER_URL")
-    if not given:
-        raise RuntimeError("embedded server for tests: to be wired")
-    yield given
+    if given:
+        yield given
+        return
+    worker = getattr(request.config, "workerinput", {})
+    with shared_server(str(worker.get("testrunuid", uuid.uuid4().hex))[:12]) as url:
+        yield url
 
 
 def _admin(server_url: str, *statements: str) -> None:

@@ -1,0 +1,82 @@
+"""Which database a command works on: the one that the user names, else the embedded one, started where need be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mlops.settings import load
+
+if TYPE_CHECKING:
+    from mlops.warehouse import Warehouse
+    from mlops.warehouse.embedded import Progress
+
+
+def named_url(database_url: str | None) -> str | None:
+    """Return the URL that the user named: `--database-url`, else FORECASTLE_DATABASE_URL; None where neither is set."""
+    return database_url or load().database_url or None
+
+
+def resolve_url(database_url: str | None) -> str:
+    """Return the URL of the database to work on, with its password; the embedded server is started where it is needed.
+
+    Raises EmbeddedServerError where it cannot be.
+    """
+    named = named_url(database_url)
+    if named:
+        return named
+    from mlops.warehouse.embedded import ensure_running
+
+    with shown_progress() as progress:
+        return ensure_running(load(), progress)
+
+
+def open_warehouse(database_url: str | None = None) -> Warehouse:
+    """Return the warehouse to work on. The embedded database is given its tables at its first use.
+
+    Raises EmbeddedServerError where the embedded server cannot run; a server that the user named is not asked yet.
+    """
+    from mlops.warehouse import Warehouse
+
+    warehouse = Warehouse(resolve_url(database_url))
+    if named_url(database_url) is None:
+        _migrate_if_bare(warehouse)
+    return warehouse
+
+
+@contextmanager
+def shown_progress() -> Iterator[Progress]:
+    """Show what the embedded server is doing as a bar on standard error, which vanishes at the end.
+
+    Nothing is shown, or even loaded, while there is nothing to say.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    task = bar.add_task("", total=None, start=False)
+
+    def show(what: str, done: float | None) -> None:
+        bar.start()
+        bar.update(task, description=what, total=None if done is None else 1.0, completed=done or 0.0)
+
+    try:
+        yield show
+    finally:
+        bar.stop()
+
+
+def _migrate_if_bare(warehouse: Warehouse) -> None:
+    from sqlalchemy import text
+
+    with warehouse.begin(role=None) as connection:
+        table: str | None = connection.execute(text("SELECT to_regclass('public.alembic_version')")).scalar_one()
+    if table is None:
+        from mlops.warehouse.migrate import migrate
+
+        migrate(warehouse)

@@ -1,0 +1,160 @@
+"""`forecastle db`: the database under everything else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from mlops.cli.connect import named_url, open_warehouse, resolve_url, shown_progress
+from mlops.domain import Role
+from mlops.exceptions import EmbeddedServerError, SettingsError, WarehouseError
+from mlops.settings import load
+
+db_app = typer.Typer(name="db", help="The database: start, stop, connect, migrate.", no_args_is_help=True)
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url", metavar="URL", help="A PostgreSQL server with TimescaleDB instead of the embedded one."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class RoleName(StrEnum):
+    """The roles, by the names of their logins."""
+
+    OWNER = "owner"
+    WORKER = "worker"
+    ANALYST = "analyst"
+
+    @property
+    def role(self) -> Role:
+        """The role itself."""
+        return Role[self.name]
+
+
+@db_app.command()
+def up(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
+    """Start the embedded TimescaleDB, fetching it at the first use, and bring its tables up to date."""
+    _refuse_if_named(database_url, "start")
+    from mlops.warehouse import Warehouse
+    from mlops.warehouse.embedded import embedded_server
+    from mlops.warehouse.migrate import migrate
+
+    server = embedded_server(load())
+    with shown_progress() as progress:
+        started = server.up(progress)
+        progress("Bringing the tables up to date", None)
+        with Warehouse(started.url) as warehouse:
+            revision = migrate(warehouse)
+            port = warehouse.url.port
+    if as_json:
+        facts = {"url": started.url, "started": started.started, "created": started.created, "revision": revision}
+        typer.echo(json.dumps(facts))
+        return
+    did = "was made and started" if started.created else "was started" if started.started else "is running already"
+    typer.echo(
+        f"The embedded TimescaleDB {did} on 127.0.0.1:{port}, tables at revision {revision}, data in "
+        f"{server.place.data}. `forecastle db psql` connects."
+    )
+
+
+@db_app.command()
+def down(database_url: DatabaseUrl = None) -> None:
+    """Stop the embedded TimescaleDB; its data stays."""
+    _refuse_if_named(database_url, "stop")
+    from mlops.warehouse.embedded import embedded_server
+
+    with shown_progress() as progress:
+        stopped = embedded_server(load()).down(progress)
+    typer.echo("The embedded TimescaleDB was stopped." if stopped else "The embedded TimescaleDB is not running.")
+
+
+@db_app.command()
+def url(
+    role: Annotated[
+        RoleName | None, typer.Option("--role", help="Log in as this role; without it as the administrator.")
+    ] = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the URL of the database, with its password, for other programs."""
+    answer = resolve_url(database_url) if role is None else _role_url(role, database_url)
+    typer.echo(json.dumps({"url": answer}) if as_json else answer)
+
+
+@db_app.command()
+def migrate(database_url: DatabaseUrl = None) -> None:
+    """Bring the tables up to date."""
+    from mlops.warehouse import Warehouse
+    from mlops.warehouse.migrate import migrate as run
+
+    with Warehouse(resolve_url(database_url)) as warehouse:
+        revision = run(warehouse)
+    typer.echo(f"The tables are at revision {revision}.")
+
+
+@db_app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(
+    context: typer.Context,
+    role: Annotated[
+        RoleName | None,
+        typer.Option("--role", help="Log in as this role of the embedded database: the analyst, unless said."),
+    ] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Open psql on the database; what follows `--` goes to psql: `forecastle db psql -- -c "SELECT 1"`."""
+    named = named_url(database_url)
+    target = named if named and role is None else _role_url(role or RoleName.ANALYST, database_url)
+    _become_psql(_psql(), target, context.args)
+
+
+def _role_url(role: RoleName, database_url: str | None) -> str:
+    if named_url(database_url):
+        raise SettingsError(
+            "Roles have logins on the embedded database only. On your own server put the login into the URL: "
+            f"`CREATE ROLE me LOGIN PASSWORD '...' IN ROLE {role.role.value}`."
+        )
+    from mlops.warehouse.embedded import embedded_server, role_url
+
+    open_warehouse(None).close()
+    with shown_progress() as progress:
+        return role_url(embedded_server(load()), role.role, progress)
+
+
+def _refuse_if_named(database_url: str | None, verb: str) -> None:
+    if named_url(database_url):
+        raise WarehouseError(
+            f"The server in --database-url or FORECASTLE_DATABASE_URL is not ours to {verb}. "
+            f"Leave the URL out to {verb} the embedded one."
+        )
+
+
+def _psql() -> Path:
+    from mlops.warehouse.embedded.private_copy import private_copy
+
+    private = private_copy(load().home.resolve())
+    found = private.path("psql") if private else shutil.which("psql")
+    if found is None:
+        raise EmbeddedServerError("psql is not installed. Debian has it in the package postgresql-client.")
+    return Path(found)
+
+
+def _become_psql(program: Path, url: str, arguments: list[str]) -> NoReturn:
+    """Let psql take the place of this process. The password goes by the environment: arguments are for all to see."""
+    from mlops.warehouse.engine import parse_url
+
+    parsed = parse_url(url)
+    environment = dict(os.environ)
+    if parsed.password is not None:
+        environment["PGPASSWORD"] = str(parsed.password)
+        parsed = parsed._replace(password=None)
+    plain = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+    os.execve(program, [str(program), *arguments, "--dbname", plain], environment)  # noqa: S606

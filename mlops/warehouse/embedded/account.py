@@ -1,0 +1,98 @@
+"""The account that the server runs under: PostgreSQL refuses root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops.exceptions import EmbeddedServerError
+from mlops.warehouse.embedded.failures import failed
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of the machine; `uid` None means whoever runs this process."""
+
+    uid: int | None = None
+    gid: int | None = None
+    name: str = ""
+
+    def run(
+        self, arguments: Sequence[str | Path], *, stdin: str = "", environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end as this user and return its exit status with both its outputs in `stdout`.
+
+        It starts in `/`, since the user may not be allowed where we are, and without what could lead PostgreSQL's
+        programs astray (PG* and LD_* variables).
+        """
+        return subprocess.run(
+            [str(argument) for argument in arguments],
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            cwd="/",
+            umask=0o077,
+            env=clean_environment() | dict(environment or {}),
+            user=self.uid,
+            group=self.gid,
+            extra_groups=None if self.uid is None else [],
+            start_new_session=True,
+        )
+
+    def write(self, path: Path, text: str) -> None:
+        """Make `text` the content of `path`, readable by this user alone, at once or not at all.
+
+        This user does it, not root: root must not write where another user could have put a link.
+        """
+        script = 'rm -f -- "$1.new" && cat > "$1.new" && mv -- "$1.new" "$1"'
+        answer = self.run(["/bin/sh", "-c", script, "sh", path], stdin=text)
+        if answer.returncode != 0:
+            raise failed(f"{path} could not be written", answer.stdout, path.parent)
+
+    def make_folder(self, parent: Path, prefix: str) -> Path:
+        """Make a folder of this user's in `parent`, under a new name that begins with `prefix`."""
+        answer = self.run(["mktemp", "-d", parent / f"{prefix}XXXXXXXX"])
+        if answer.returncode != 0:
+            raise failed(f"No folder could be made in {parent}", answer.stdout, parent)
+        return Path(answer.stdout.strip())
+
+    def require_entry(self, folder: Path) -> None:
+        """Raise EmbeddedServerError, naming the folder at fault, where this user cannot enter `folder`."""
+        if self.uid is None:
+            return
+        for path in [*reversed(folder.parents), folder]:
+            if self.run(["/bin/sh", "-c", 'cd -- "$1"', "sh", path]).returncode != 0:
+                raise EmbeddedServerError(
+                    f"PostgreSQL refuses to run as root, and the user {self.name}, under whom it runs instead, cannot "
+                    f"enter {path}. Run `chmod a+x {path}`, or set FORECASTLE_HOME to a folder elsewhere.",
+                    folder=path,
+                )
+
+
+def server_account() -> Account:
+    """Return the account for the server: our own; for root that of `postgres`, or `nobody` where there is none."""
+    if os.geteuid() != 0:
+        return Account()
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(entry.pw_uid, entry.pw_gid, name)
+    raise EmbeddedServerError(
+        "PostgreSQL refuses to run as root, and this machine has neither a user `postgres` nor `nobody`. "
+        "Run forecastle as another user."
+    )
+
+
+def clean_environment() -> dict[str, str]:
+    """Return our environment without what would change how PostgreSQL's programs run or speak."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LD_", "LC_", "LANG"))}
+    return kept | {"LC_ALL": "C", "TZ": "UTC"}

@@ -1,0 +1,136 @@
+"""The data folder: made whole or not at all, never deleted, configured anew at every start."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlops.exceptions import EmbeddedServerError
+from mlops.warehouse.embedded.account import Account
+from mlops.warehouse.embedded.failures import failed
+from mlops.warehouse.embedded.place import ADMIN, Place
+from mlops.warehouse.embedded.programs import Programs
+from mlops.warehouse.embedded.sizing import sizes, this_machine
+
+_CONFIGURATION = "forecastle.conf"
+
+_INCLUDE = f"""
+# Written by Forecastle at every start. What stands below this line, or is set by ALTER SYSTEM, wins.
+include_if_exists = '{_CONFIGURATION}'
+"""
+
+_DATABASE = f"""\
+CREATE DATABASE {ADMIN} TEMPLATE template0
+REVOKE ALL ON DATABASE {ADMIN}, postgres, template1 FROM PUBLIC
+"""
+"""One statement a line, as the single-user server takes them. Who may enter the database is for the migrations to say;
+without this every login may, and may make temporary tables there."""
+
+
+def data_major(place: Place) -> int | None:
+    """Return the major version of PostgreSQL that made the data folder, or None where there is no data yet.
+
+    Raises EmbeddedServerError where something else is in the folder; it is left as it is.
+    """
+    data = place.data
+    if not data.exists() or not any(data.iterdir()):
+        return None
+    version = data / "PG_VERSION"
+    if not version.is_file() or not (data / "global" / "pg_control").is_file():
+        raise EmbeddedServerError(
+            f"{data} holds something, but no whole PostgreSQL data folder. Nothing was changed: move it away, "
+            "and `forecastle db up` makes a new one.",
+            folder=data,
+        )
+    return int(version.read_text("ascii").strip())
+
+
+def create(place: Place, programs: Programs, account: Account, *, durable: bool) -> None:
+    """Make the data folder with the database in it, beside its place, and rename it into place.
+
+    Raises EmbeddedServerError where that fails; what was begun is taken away then, or at the next attempt.
+    """
+    for left_over in place.cluster.glob("data.new-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    draft = account.make_folder(place.cluster, "data.new-")
+    try:
+        secret, data = draft / "password", draft / "data"
+        account.write(secret, place.password(ADMIN) + "\n")
+        answer = account.run(
+            [
+                programs.path("initdb"), "--pgdata", data, "--username", ADMIN, "--pwfile", secret,
+                "--auth", "scram-sha-256", "--encoding", "UTF8", *_locale(programs),
+                *([] if durable else ["--no-sync"]),
+            ]
+        )  # fmt: skip
+        if answer.returncode != 0:
+            raise failed("The data folder could not be made", answer.stdout, place.folder)
+        single_user(data, programs, account, _DATABASE)
+        main = data / "postgresql.conf"
+        account.write(main, main.read_text("utf-8") + _INCLUDE)
+        data.rename(place.data)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def single_user(data: Path, programs: Programs, account: Account, statements: str) -> None:
+    """Run statements, one a line, on a server that is stopped, needing no password.
+
+    Raises EmbeddedServerError at the first that fails.
+    """
+    answer = account.run([programs.path("postgres"), "--single", "-D", data, "postgres"], stdin=statements)
+    if answer.returncode != 0 or re.search(r"(ERROR|FATAL|PANIC): ", answer.stdout):
+        raise failed("The database could not be set up", answer.stdout, data)
+
+
+def configure(place: Place, account: Account, *, port: int, durable: bool, extra: Mapping[str, str]) -> None:
+    """Write the settings for the next start: where to listen, how large to be."""
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": "",
+        "password_encryption": "scram-sha-256",
+        "shared_preload_libraries": "timescaledb",
+        "timescaledb.telemetry_level": "off",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "jit": "off",
+        "random_page_cost": "1.1",
+        # A query over a hypertable without a time takes a lock for each chunk and index.
+        "max_locks_per_transaction": "256",
+        "checkpoint_timeout": "15min",
+        "log_checkpoints": "off",
+        **sizes(this_machine(place.cluster)),
+        **({} if durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}),
+        **extra,
+    }
+    text = "".join(f"{name} = '{value}'\n" for name, value in settings.items())
+    account.write(place.data / _CONFIGURATION, text)
+
+
+def remembered_port(place: Place) -> int | None:
+    """Return the port of the last start."""
+    try:
+        text = (place.data / _CONFIGURATION).read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    port = re.search(r"^port = '(\d+)'$", text, re.MULTILINE)
+    return int(port[1]) if port else None
+
+
+def last_programs(place: Place) -> Path | None:
+    """Return the folder of the programs that served this data last; PostgreSQL notes their path at every start."""
+    try:
+        text = (place.data / "postmaster.opts").read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    return Path(text.split(' "', 1)[0].strip()).parent
+
+
+def _locale(programs: Programs) -> list[str]:
+    """Return initdb's options: sorted by code point, Unicode's classes of characters, no locale files needed."""
+    if programs.major >= 17:
+        return ["--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
+    return ["--locale", "C.UTF-8"]

@@ -1,0 +1,189 @@
+"""The running server: whether there is one, starting it, stopping it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops.exceptions import EmbeddedServerError
+from mlops.warehouse.embedded.account import Account
+from mlops.warehouse.embedded.failures import failed
+from mlops.warehouse.embedded.place import Place
+from mlops.warehouse.embedded.programs import Programs
+
+_PORTS = range(15432, 15532)
+_PATIENCE = 300  # seconds; replaying the log after a crash takes its time
+_TAKEN = re.compile(r"could not bind|Address already in use|could not create any TCP/IP sockets")
+
+
+@dataclass(frozen=True, slots=True)
+class Postmaster:
+    """The server that is running on a data folder."""
+
+    pid: int
+    port: int
+    ready: bool
+
+
+class PortTakenError(EmbeddedServerError):
+    """The port was taken by another program between looking and listening."""
+
+
+def running(place: Place) -> Postmaster | None:
+    """Return the server that runs on the data folder, or None.
+
+    A pid file alone says nothing: its process may be dead, or its number may be another program's by now.
+    """
+    try:
+        lines = (place.data / "postmaster.pid").read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    if len(lines) < 4 or not lines[0].strip().isdigit() or not lines[3].strip().isdigit():
+        return None
+    pid = int(lines[0])
+    if not _serves(pid, place.data):
+        return None
+    return Postmaster(pid, int(lines[3]), ready=len(lines) >= 8 and lines[7].strip() == "ready")
+
+
+def wait_until_ready(place: Place) -> Postmaster | None:
+    """Return the running server once it takes connections; None where none runs. Raises EmbeddedServerError."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        server = running(place)
+        if server is None or server.ready:
+            return server
+        time.sleep(0.1)
+    raise EmbeddedServerError(
+        f"The embedded TimescaleDB runs but takes no connections after {_PATIENCE} s. Its log: {place.log}.",
+        log=place.log,
+    )
+
+
+def start(place: Place, programs: Programs, account: Account) -> Postmaster:
+    """Start the server on a data folder that is configured, in a session of its own, and wait until it answers.
+
+    Raises PortTakenError, or EmbeddedServerError with the reason that the log gives.
+    """
+    _clear_the_way(place)
+    if place.log.exists() and place.log.stat().st_size > 10_000_000:
+        place.log.replace(place.log.with_suffix(".log.old"))
+    before = place.log.stat().st_size if place.log.exists() else 0
+    answer = account.run(
+        [
+            programs.path("pg_ctl"),
+            "start",
+            "--pgdata",
+            place.data,
+            "--log",
+            place.log,
+            "--wait",
+            "--timeout",
+            str(_PATIENCE),
+        ]
+    )
+    server = running(place)
+    if answer.returncode == 0 and server is not None:
+        return server
+    said = _said(place.log, before)
+    if _TAKEN.search(said):
+        raise PortTakenError
+    raise failed("The embedded TimescaleDB did not start", said or answer.stdout, place.folder, place.log)
+
+
+def stop(place: Place, programs: Programs, account: Account) -> bool:
+    """Stop the server, breaking off what it is doing; nothing that was committed is lost. False where none runs."""
+    if running(place) is None:
+        return False
+    answer = account.run(
+        [
+            programs.path("pg_ctl"),
+            "stop",
+            "--pgdata",
+            place.data,
+            "--mode",
+            "fast",
+            "--wait",
+            "--timeout",
+            str(_PATIENCE),
+        ]
+    )
+    if answer.returncode != 0 and running(place) is not None:
+        raise failed("The embedded TimescaleDB did not stop", answer.stdout, place.folder, place.log)
+    return True
+
+
+def free_port(preferred: int | None) -> int:
+    """Return `preferred` where nobody listens there, else a port that is free: a low one, or whichever there is."""
+    for port in [*([preferred] if preferred else []), *_PORTS, 0]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise EmbeddedServerError("No port of 127.0.0.1 is free for the embedded TimescaleDB.")
+
+
+def _said(log: Path, since: int) -> str:
+    """Return what was written to the log after its first `since` bytes."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(since)
+        return file.read().decode("utf-8", "replace")
+
+
+def _clear_the_way(place: Place) -> None:
+    """Wait for what a killed server left behind to end, then put away a pid file that is nobody's.
+
+    PostgreSQL itself takes over the pid file of a dead process, and refuses where the number has become that of another
+    program of the same user. Only that case is ours: nobody serves the folder, and nobody can begin to while we hold
+    the lock.
+    """
+    deadline = time.monotonic() + 30
+    while left := list(_processes_in(place.data)):
+        if time.monotonic() > deadline:
+            raise EmbeddedServerError(
+                f"Processes of an earlier server still use {place.data}: {', '.join(map(str, left))}. End them "
+                "(`kill`, not `kill -9`), then run `forecastle db up`."
+            )
+        time.sleep(0.1)
+    pid_file = place.data / "postmaster.pid"
+    try:
+        pid = int(pid_file.read_text("utf-8").split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return
+    if Path(f"/proc/{pid}").exists():
+        pid_file.unlink()
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Whether process `pid` is a server on `data`: its working folder is the data folder."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == data
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
+    except PermissionError:
+        return False
+
+
+def _processes_in(data: Path) -> Iterator[int]:
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").readlink() == data:
+                yield int(entry.name)
+        except OSError:
+            continue

@@ -1,0 +1,158 @@
+"""One embedded server: made at its first use, started where it does not run, stopped when asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlops.exceptions import EmbeddedServerError
+from mlops.warehouse.embedded.account import Account, server_account
+from mlops.warehouse.embedded.cluster import (
+    configure,
+    create,
+    data_major,
+    last_programs,
+    remembered_port,
+    single_user,
+)
+from mlops.warehouse.embedded.failures import explained
+from mlops.warehouse.embedded.place import ADMIN, Place, locked
+from mlops.warehouse.embedded.postmaster import (
+    PortTakenError,
+    Postmaster,
+    free_port,
+    start,
+    stop,
+    wait_until_ready,
+)
+from mlops.warehouse.embedded.private_copy import MAJOR, fetch, private_copy
+from mlops.warehouse.embedded.programs import Programs, installed, programs_in
+from mlops.warehouse.embedded.progress import Progress, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `up` did: the server's URL, and whether it was started by this call and made by this call."""
+
+    url: str
+    started: bool
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedServer:
+    """The server whose data is in `folder`, run by programs that are installed or kept in `home`.
+
+    `durable=False` trades the data's safety at a power cut for speed, and `extra` adds settings of PostgreSQL: for
+    tests.
+    """
+
+    folder: Path
+    home: Path
+    durable: bool = True
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """Where its things are; canonical, since PostgreSQL and /proc name folders that way."""
+        return Place(self.folder.resolve())
+
+    def up(self, progress: Progress = silent) -> Started:
+        """Have the server running, making and starting it where need be. Two at once: one server.
+
+        Raises EmbeddedServerError, which says what stands in the way; data that is there is never lost or replaced.
+        """
+        place = self.place
+        with locked(place.folder / "lock", progress), explained(place.folder):
+            account = server_account()
+            major = self._prepare(place, account)
+            server = wait_until_ready(place)
+            if server is not None:
+                return Started(self._url(place, server), started=False, created=False)
+            programs = self.programs(major, progress)
+            account.require_entry(programs.folder)
+            if major is None:
+                progress("Making the database", None)
+                create(place, programs, account, durable=self.durable)
+            elif ADMIN not in place.known_passwords():
+                word = place.password(ADMIN)
+                single_user(place.data, programs, account, f"ALTER ROLE {ADMIN} PASSWORD '{word}'\n")
+            progress("Starting the database", None)
+            server = self._start(place, programs, account)
+            url = self._url(place, server)
+            if major is not None:
+                _update_extension(url)
+            return Started(url, started=True, created=major is None)
+
+    def down(self, progress: Progress = silent) -> bool:
+        """Stop the server; return whether it was running. Raises EmbeddedServerError where it does not stop."""
+        place = self.place
+        if not place.data.exists():
+            return False
+        with locked(place.folder / "lock", progress), explained(place.folder):
+            if wait_until_ready(place) is None:
+                return False
+            return stop(place, self.programs(data_major(place), progress), server_account())
+
+    def programs(self, major: int | None, progress: Progress = silent) -> Programs:
+        """Return the programs to serve data of version `major` (None: any): those of the last time, installed, private.
+
+        Raises EmbeddedServerError where there are none and none can be had.
+        """
+        last = last_programs(self.place)
+        candidates = [programs_in(last) if last else None, *installed(), private_copy(self.home.resolve())]
+        for one in candidates:
+            if one is not None and major in (None, one.major):
+                return one
+        if major not in (None, MAJOR):
+            raise EmbeddedServerError(
+                f"The data in {self.place.data} is of PostgreSQL {major}, and no PostgreSQL {major} with TimescaleDB "
+                "is installed here. Install it, or move the folder away and run `forecastle db up` for a new one.",
+                major=major,
+            )
+        return fetch(self.home, progress)
+
+    def _prepare(self, place: Place, account: Account) -> int | None:
+        if not place.cluster.exists():
+            place.cluster.mkdir(mode=0o700)
+            if account.uid is not None and account.gid is not None:
+                os.chown(place.cluster, account.uid, account.gid)
+        account.require_entry(place.cluster)
+        return data_major(place)
+
+    def _start(self, place: Place, programs: Programs, account: Account) -> Postmaster:
+        """Start on the port of the last time; on another where somebody else took it."""
+        port = free_port(remembered_port(place))
+        for _ in range(5):
+            configure(place, account, port=port, durable=self.durable, extra=self.extra)
+            try:
+                return start(place, programs, account)
+            except PortTakenError:
+                port = free_port(None)
+        raise EmbeddedServerError("Every port that was tried is taken by another program. Run it again.")
+
+    def _url(self, place: Place, server: Postmaster) -> str:
+        word = place.known_passwords().get(ADMIN)
+        if word is None:
+            raise EmbeddedServerError(
+                f"{place.passwords}, with the passwords, is gone. Run `forecastle db down`, then `forecastle db up`: "
+                "new ones are made, the data stays."
+            )
+        return f"postgresql://{ADMIN}:{word}@127.0.0.1:{server.port}/{ADMIN}"
+
+
+def _update_extension(url: str) -> None:
+    """Let the database use the TimescaleDB that is there now; it must be the first statement of a session."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        try:
+            connection.execute("ALTER EXTENSION timescaledb UPDATE")
+        except psycopg.errors.UndefinedObject:
+            pass  # never migrated: the extension comes with the tables
+        except psycopg.Error as error:
+            raise EmbeddedServerError(
+                f"The data needs another TimescaleDB than the one that is installed: {error.diag.message_primary}."
+            ) from error

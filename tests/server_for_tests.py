@@ -1,0 +1,70 @@
+"""One embedded server for a whole test run, however many processes of pytest-xdist take part in it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlops.settings import load
+from mlops.warehouse.embedded import EmbeddedServer
+
+PREFIX = "forecastle-test-"
+"""The folders lie directly in the system's temporary folder: pytest's own are closed to the account that the server has
+to run under when root runs the tests."""
+
+
+def fast_server(folder: Path, **extra: str) -> EmbeddedServer:
+    """A server whose data is in `folder`, fast and not safe against a power cut, with the user's own programs."""
+    settings = {"shared_buffers": "256MB", "max_connections": "200", **extra}
+    return EmbeddedServer(folder=folder, home=load().home, durable=False, extra=settings)
+
+
+@contextmanager
+def shared_server(run: str) -> Iterator[str]:
+    """URL of the server of the test run `run`, as its superuser: the first to enter starts it, the last ends it."""
+    parent = Path(tempfile.gettempdir())
+    folder = parent / f"{PREFIX}{run}"
+    server = fast_server(folder)
+    with _exclusively(parent):
+        _sweep(parent)
+        users = folder / "users"
+        users.mkdir(parents=True, exist_ok=True)
+        me = users / str(os.getpid())
+        me.touch()
+        folder.chmod(0o755)
+    try:
+        yield server.up().url
+    finally:
+        with _exclusively(parent):
+            me.unlink()
+            if not any(users.iterdir()):
+                remove(server)
+
+
+def remove(server: EmbeddedServer) -> None:
+    """Stop a server and delete its folder."""
+    server.down()
+    shutil.rmtree(server.folder)
+
+
+@contextmanager
+def _exclusively(parent: Path) -> Iterator[None]:
+    with (parent / f"{PREFIX}{os.geteuid()}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(parent: Path) -> None:
+    """End the servers of runs that were killed: none of their processes is alive any more."""
+    for folder in parent.glob(f"{PREFIX}*/users"):
+        if folder.stat().st_uid == os.geteuid() and not any(_alive(user.name) for user in folder.iterdir()):
+            remove(fast_server(folder.parent))
+
+
+def _alive(pid: str) -> bool:
+    return Path("/proc", pid).exists()
