@@ -1,0 +1,382 @@
+"""Forecasts: what is forecast and from what, once and for all, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_world import FEATURE_SET, World, closes, point, register
+from sqlalchemy import text
+from tiny_model import BAND, tiny_model, weights
+
+from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Direction, ModelVersion
+from mlops.exceptions import ArtifactCorruptError, ForecastingError, NoProductionModelError, WarehouseError
+from mlops.forecasting import ForecastReport, forecast, newest
+from mlops.warehouse import Warehouse
+
+HERE = Path(__file__).parent
+STORED = "SELECT * FROM ml.predictions ORDER BY model, version, symbol_id, horizon, as_of"
+SAID = (
+    "SELECT model, version, symbol_id, timeframe, horizon, as_of, ts, target_ts, p10, p50, p90, direction, "
+    "probability_bullish, probability_neutral, probability_bearish FROM ml.predictions "
+    "ORDER BY model, version, symbol_id, horizon, as_of"
+)
+NOTHING_ELSE = 10**6
+
+
+@pytest.fixture
+def world(warehouse: Warehouse) -> World:
+    """Three symbols, 100 bars, a model trained as of the 60th."""
+    world = World(warehouse).build()
+    register(warehouse, world.close_of(59))
+    return world
+
+
+def test_newest_row_of_each_symbol_is_forecast_at_each_horizon(world: World) -> None:
+    report = forecast(world.warehouse, world.close_of(80))
+
+    only = report.versions[0]
+    assert (report.made, report.present, only.symbols, only.incomplete, only.stale) == (12, 0, 3, 0, 0)
+    assert only.version == ModelVersion("tiny", 1)
+    rows = world.rows(STORED)
+    assert {row.ts for row in rows} == {world.close_of(80) - timedelta(hours=6, minutes=30)}
+    assert {row.as_of for row in rows} == {world.close_of(80)}
+    assert [(row.symbol_id, row.horizon) for row in rows] == [(i, h) for i in world.ids.values() for h in HORIZONS]
+
+
+def test_forecasts_are_what_the_model_says(world: World) -> None:
+    forecast(world.warehouse, world.close_of(80))
+
+    medians, scores = weights(seed=1)
+    x = world.features[:, 80].astype(np.float32).astype(np.float64)
+    p50 = x @ medians
+    exponentials = np.exp(np.einsum("sf,fhc->shc", x, scores))
+    probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    rows = world.rows(STORED)
+    np.testing.assert_allclose([row.p50 for row in rows], p50.ravel(), atol=1e-6)
+    np.testing.assert_allclose([row.p10 for row in rows], p50.ravel() - BAND, atol=1e-6)
+    np.testing.assert_allclose([row.p90 for row in rows], p50.ravel() + BAND, atol=1e-6)
+    stored = [(row.probability_bullish, row.probability_neutral, row.probability_bearish) for row in rows]
+    np.testing.assert_allclose(stored, probabilities.reshape(-1, 3), atol=1e-6)
+    assert [row.direction for row in rows] == [list(Direction)[i] for i in probabilities.reshape(-1, 3).argmax(axis=1)]
+
+
+def test_target_is_the_close_h_sessions_ahead(world: World) -> None:
+    forecast(world.warehouse, world.close_of(80))
+    assert {(row.horizon, row.target_ts) for row in world.rows(STORED)} == {
+        (h, world.close_of(80 + h)) for h in HORIZONS
+    }
+
+
+def test_between_two_closes_the_last_close_counts(world: World) -> None:
+    forecast(world.warehouse, world.close_of(81) - timedelta(microseconds=1))
+    assert {row.as_of for row in world.rows(STORED)} == {world.close_of(80)}
+
+
+def test_second_run_changes_no_bit(world: World) -> None:
+    forecast(world.warehouse, world.close_of(80))
+    before = world.rows(STORED)
+
+    report = forecast(world.warehouse, world.close_of(80))
+
+    assert (report.made, report.present) == (0, 12)
+    assert world.rows(STORED) == before
+
+
+def test_forecast_made_again_from_nothing_is_the_same_bit_for_bit(world: World) -> None:
+    forecast(world.warehouse, world.close_of(80))
+    before = world.rows(SAID)
+    world.owner("DELETE FROM ml.predictions")
+
+    assert forecast(world.warehouse, world.close_of(80)).made == len(before)
+    assert world.rows(SAID) == before
+
+
+def test_forecast_is_not_rewritten_after_a_correction(world: World) -> None:
+    forecast(world.warehouse, world.close_of(80))
+    before = world.rows(STORED)
+    world.owner("UPDATE features.technical SET return_1 = return_1 + 1")
+
+    forecast(world.warehouse, world.close_of(80))
+    assert world.rows(STORED) == before
+
+
+def test_worker_may_not_rewrite_a_forecast(world: World) -> None:
+    forecast(world.warehouse, world.close_of(80))
+    for statement in ("UPDATE ml.predictions SET p50 = 0", "DELETE FROM ml.predictions", "TRUNCATE ml.predictions"):
+        with pytest.raises(WarehouseError, match="permission denied"), world.warehouse.begin() as connection:
+            connection.execute(text(statement))
+
+
+def test_row_with_a_null_is_counted_and_not_forecast(world: World) -> None:
+    world.owner(
+        "UPDATE features.technical SET gap_1 = NULL WHERE symbol_id = :id AND as_of = :as_of",
+        id=world.ids["IBM"], as_of=world.close_of(80),
+    )  # fmt: skip
+    only = forecast(world.warehouse, world.close_of(80)).versions[0]
+    assert (only.symbols, only.incomplete, only.made) == (2, 1, 8)
+    assert world.ids["IBM"] not in {row.symbol_id for row in world.rows(STORED)}
+
+
+@pytest.mark.parametrize(("behind", "stale"), [(5, 0), (6, 1)])
+def test_symbol_more_than_five_sessions_behind_is_stale(world: World, behind: int, stale: int) -> None:
+    world.owner(
+        "DELETE FROM features.technical WHERE symbol_id = :id AND as_of > :as_of",
+        id=world.ids["IBM"], as_of=world.close_of(80 - behind),
+    )  # fmt: skip
+    only = forecast(world.warehouse, world.close_of(80)).versions[0]
+    assert (only.stale, only.symbols) == (stale, 3 - stale)
+
+
+def test_row_known_later_than_its_bar_is_not_used_before(world: World) -> None:
+    """A late bar makes every row after it known late: neither as_of nor the forecast may pretend otherwise."""
+    late = closes(world.days[80]) + timedelta(hours=3)
+    world.owner(
+        "UPDATE features.technical SET known_at = :late WHERE symbol_id = :id AND as_of = :as_of",
+        id=world.ids["IBM"], as_of=world.close_of(80), late=late,
+    )  # fmt: skip
+    forecast(world.warehouse, late - timedelta(seconds=1))
+    of_ibm = [row for row in world.rows(STORED) if row.symbol_id == world.ids["IBM"]]
+    assert {row.as_of for row in of_ibm} == {world.close_of(79)}
+
+    forecast(world.warehouse, late)
+    of_ibm = [row for row in world.rows(STORED) if row.symbol_id == world.ids["IBM"]]
+    assert {row.as_of for row in of_ibm} == {world.close_of(79), late}
+
+
+def test_no_production_model_says_which_command_trains_one(warehouse: Warehouse) -> None:
+    world = World(warehouse).build()
+    register(warehouse, world.close_of(59), alias="staging")
+    with pytest.raises(NoProductionModelError, match=r"forecastle train specs/gbm_d1\.toml"):
+        forecast(warehouse, world.close_of(80))
+    with pytest.raises(NoProductionModelError, match=r"forecastle train specs/tiny\.toml"):
+        forecast(warehouse, world.close_of(80), model="tiny")
+
+
+def test_every_model_in_production_forecasts_and_one_can_be_asked_for(world: World) -> None:
+    register(world.warehouse, world.close_of(59), model="other", version=2, horizons=(5, 20))
+    assert [each.made for each in forecast(world.warehouse, world.close_of(80), model="other").versions] == [6]
+    report = forecast(world.warehouse, world.close_of(80))
+    assert [(each.version.model, each.made, each.present) for each in report.versions] == [
+        ("other", 0, 6),
+        ("tiny", 12, 0),
+    ]
+
+
+def test_new_production_version_forecasts_beside_the_old(world: World) -> None:
+    forecast(world.warehouse, world.close_of(80))
+    register(world.warehouse, world.close_of(70), version=2, alias=None)
+    with world.warehouse.begin() as connection:
+        point(connection, "production", "tiny", 2)
+    assert forecast(world.warehouse, world.close_of(80)).made == 12
+    assert {row.version for row in world.rows(STORED)} == {1, 2}
+
+
+def test_version_that_knows_the_future_is_refused(world: World) -> None:
+    with pytest.raises(ForecastingError, match="would know its own future") as caught:
+        forecast(world.warehouse, world.close_of(58))
+    assert caught.value.about["version"] == ModelVersion("tiny", 1)
+    assert world.rows(STORED) == []
+
+
+def test_version_trained_later_on_nothing_new_is_not_refused(world: World) -> None:
+    """Trained on a Sunday, it knows no more than on Friday's close."""
+    last = world.close_of(99)
+    register(world.warehouse, last + timedelta(days=400), version=2)
+    assert forecast(world.warehouse, last).made == 12
+
+
+def test_bytes_that_are_not_those_registered_are_refused(world: World) -> None:
+    with world.warehouse.begin(role=None) as connection:
+        connection.execute(text("ALTER TABLE ml.artifacts DROP CONSTRAINT artifacts_check"))
+        connection.execute(text("ALTER TABLE ml.artifacts DISABLE TRIGGER is_immutable"))
+        connection.execute(text("UPDATE ml.artifacts SET bytes = :bytes"), {"bytes": tiny_model(seed=99)})
+    with pytest.raises(ArtifactCorruptError, match="tiny v1 are not those that were registered"):
+        forecast(world.warehouse, world.close_of(80))
+    assert world.rows(STORED) == []
+
+
+def test_features_of_another_version_are_refused(world: World) -> None:
+    world.owner("UPDATE features.technical SET feature_set_version = 'technical-2'")
+    with pytest.raises(ForecastingError, match=r"trained on feature set technical-1.*has technical-2"):
+        forecast(world.warehouse, world.close_of(80))
+
+
+def test_model_file_that_contradicts_its_version_is_refused(world: World) -> None:
+    register(
+        world.warehouse, world.close_of(59), version=2,
+        artifact=tiny_model((1, 5), feature_set_version=FEATURE_SET),
+    )  # fmt: skip
+    with pytest.raises(ForecastingError, match=r"made for horizons \[1, 5\]"):
+        forecast(world.warehouse, world.close_of(80))
+
+
+def test_calendar_that_ends_too_early_is_named(world: World) -> None:
+    world.owner("DELETE FROM market.sessions WHERE ordinal >= 100")
+    assert forecast(world.warehouse, world.close_of(79)).made == 12
+    with pytest.raises(ForecastingError, match="calendar of XNYS does not reach"):
+        forecast(world.warehouse, world.close_of(80))
+
+
+def test_nothing_to_forecast_is_no_error(world: World) -> None:
+    world.owner("DELETE FROM features.technical")
+    report = forecast(world.warehouse, world.close_of(80))
+    assert (report.made, report.present, report.versions[0].symbols) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("opened", "horizon", "target"),
+    [
+        # A session has 6.5 hours: hourly bars open at 14:30, 15:30 ... 20:30, the last one half as long.
+        ((0, "14:30"), 1, (0, "16:30")),
+        ((0, "14:30"), 5, (0, "20:30")),
+        ((0, "19:30"), 1, (0, "21:00")),
+        ((0, "20:30"), 1, (1, "15:30")),
+        ((0, "20:30"), 5, (1, "19:30")),
+        ((0, "15:30"), 10, (1, "19:30")),
+        ((0, "14:30"), 20, (2, "21:00")),
+        # A source that cuts at the full hour: bars open at 15:00 ... 20:00, six a session.
+        ((0, "20:00"), 1, (1, "16:00")),
+        ((0, "15:00"), 5, (0, "21:00")),
+        ((0, "15:00"), 20, (3, "18:00")),
+    ],
+)
+def test_intraday_target_follows_the_sessions(
+    warehouse: Warehouse, opened: tuple[int, str], horizon: int, target: tuple[int, str]
+) -> None:
+    world = World(warehouse, tickers=("SPY",)).build()
+    register(warehouse, world.close_of(59), timeframe="h1", horizons=HORIZONS)
+
+    def moment(session: int, clock: str) -> str:
+        return f"{world.days[80 + session]}T{clock}:00Z"
+
+    world.owner(
+        "UPDATE features.technical SET timeframe = 'h1', ts = :ts, as_of = :ts + interval '1 hour', "
+        "known_at = :ts + interval '1 hour' WHERE as_of = :as_of".replace(":ts", "CAST(:ts AS timestamptz)"),
+        ts=moment(*opened), as_of=world.close_of(80),
+    )  # fmt: skip
+    forecast(warehouse, world.close_of(81))
+    found = {row.horizon: row.target_ts for row in world.rows(STORED)}
+    assert found[horizon].isoformat() == moment(*target).replace("Z", "+00:00")
+
+
+def test_newest_reads_back_what_was_made(world: World) -> None:
+    forecast(world.warehouse, world.close_of(79))
+    forecast(world.warehouse, world.close_of(80))
+    found = newest(world.warehouse, world.close_of(80), limit=NOTHING_ELSE)
+    assert [(each.ticker, each.horizon) for each in found] == [(t, h) for t in sorted(world.ids) for h in HORIZONS]
+    assert {each.as_of for each in found} == {world.close_of(80)}
+    assert all(each.p10 < each.p50 < each.p90 and 1 / 3 <= each.probability <= 1 for each in found)
+    assert {each.as_of for each in newest(world.warehouse, world.close_of(79), limit=1)} == {world.close_of(79)}
+
+
+# Processes -----------------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import sys
+from datetime import datetime
+from mlops.forecasting import forecast
+from mlops.warehouse import Warehouse
+with Warehouse(sys.argv[1]) as warehouse:
+    report = forecast(warehouse, datetime.fromisoformat(sys.argv[2]))
+print(report.made, report.present)
+"""
+
+
+def _start(world: World, script: str = SCRIPT) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, world.warehouse.plain_url, world.close_of(80).isoformat()],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def _waiting_for_lock(world: World) -> int:
+    return int(
+        world.rows(
+            "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )[0].n
+    )
+
+
+def test_two_processes_at_once_leave_one_result(world: World) -> None:
+    """Both have scored and stand before the insert when the lock that we hold is let go."""
+    with world.warehouse.lock("ml.predictions") as held:
+        assert held
+        both = [_start(world), _start(world)]
+        _wait_until(lambda: _waiting_for_lock(world) == 2)
+    counts = sorted(tuple(map(int, process.communicate(timeout=30)[0].split())) for process in both)
+
+    assert counts == [(0, 12), (12, 0)]
+    together = world.rows(SAID)
+    world.owner("DELETE FROM ml.predictions")
+    forecast(world.warehouse, world.close_of(80))
+    assert together == world.rows(SAID)
+
+
+KILLED_BEFORE_COMMIT = SCRIPT.replace(
+    "with Warehouse",
+    """
+import os, signal
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+event.listen(Engine, "commit", lambda connection: os.kill(os.getpid(), signal.SIGKILL))
+with Warehouse""",
+)
+
+
+def test_killed_before_commit_it_leaves_nothing_and_the_next_run_completes(world: World) -> None:
+    process = _start(world, KILLED_BEFORE_COMMIT)
+    process.communicate(timeout=30)
+    assert process.returncode == -9
+    assert world.rows(STORED) == []
+    assert world.rows("SELECT * FROM ml.unresolved") == []
+    assert forecast(world.warehouse, world.close_of(80)).made == 12
+
+
+def test_killed_after_scoring_it_leaves_nothing_and_lets_go_of_its_locks(world: World) -> None:
+    with world.warehouse.lock("ml.predictions"):
+        process = _start(world)
+        _wait_until(lambda: _waiting_for_lock(world) == 1)
+        process.kill()
+        process.communicate(timeout=30)
+    # The server notices the closed socket when it next writes to it.
+    report: ForecastReport = forecast(world.warehouse, world.close_of(80))
+    assert (report.made, report.present) == (12, 0)
+    assert len(world.rows(STORED)) == 12
+
+
+def test_forecasting_process_loads_no_heavy_library(world: World) -> None:
+    script = SCRIPT + "\nprint(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = _start(world, script).communicate(timeout=60)[0].splitlines()[-1].split()
+    heavy = {
+        "pandas",
+        "sklearn",
+        "dbt",
+        "great_expectations",
+        "pyarrow",
+        "exchange_calendars",
+        "onnx",
+        "skl2onnx",
+        "tensorflow",
+    }
+    assert "onnxruntime" in loaded
+    assert heavy.isdisjoint(loaded), heavy & set(loaded)
+
+
+def test_features_are_named_in_the_query_as_in_the_domain() -> None:
+    query = (HERE.parents[1] / "mlops/forecasting/newest_rows.sql").read_text()
+    assert all(f"f.{name}" in query for name in TECHNICAL_FEATURES)

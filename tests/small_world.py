@@ -1,0 +1,253 @@
+"""A few symbols with sessions, features, labels and a registered model, all of known values.
+
+What training, dbt and ingest write in earnest is written here by hand, through the same tables, so that a test can
+plant what it wants. The feature and label tables are those that dbt builds where they are there already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, text
+from tiny_model import tiny_model
+
+from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Role
+from mlops.spec import DriftSpec
+from mlops.warehouse import Warehouse
+
+FIRST = date(2020, 1, 1)
+OPEN, CLOSE = timedelta(hours=14, minutes=30), timedelta(hours=21)
+FEATURE_SET = "technical-1"
+
+_FEATURES = f"""
+    CREATE TABLE IF NOT EXISTS features.technical (
+        symbol_id bigint, timeframe text, ts timestamptz, as_of timestamptz, known_at timestamptz,
+        recorded_at timestamptz, feature_set_version text,
+        {", ".join(f"{name} double precision" for name in TECHNICAL_FEATURES)},
+        PRIMARY KEY (symbol_id, timeframe, ts)
+    )
+"""
+_LABELS = f"""
+    CREATE TABLE IF NOT EXISTS labels.forward (
+        symbol_id bigint, timeframe text, ts timestamptz, as_of timestamptz, recorded_at timestamptz,
+        {", ".join(f"forward_return_{h} float8, direction_{h} text, known_at_{h} timestamptz" for h in HORIZONS)},
+        PRIMARY KEY (symbol_id, timeframe, ts)
+    )
+"""
+_BY_HORIZON = f"""
+    CREATE OR REPLACE VIEW labels.by_horizon AS
+    SELECT f.symbol_id, f.timeframe, f.ts, f.as_of, h.horizon, h.forward_return, h.direction, h.known_at, f.recorded_at
+    FROM labels.forward AS f
+    CROSS JOIN LATERAL (VALUES
+        {", ".join(f"({h}, f.forward_return_{h}, f.direction_{h}, f.known_at_{h})" for h in HORIZONS)}
+    ) AS h (horizon, forward_return, direction, known_at)
+    WHERE h.known_at IS NOT NULL
+"""
+
+
+def sessions(n: int) -> list[date]:
+    """Return the first `n` weekdays from 2020-01-01."""
+    days = (FIRST + timedelta(days=i) for i in range(2 * n))
+    return [day for day in days if day.weekday() < 5][:n]
+
+
+def opens(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC) + OPEN
+
+
+def closes(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC) + CLOSE
+
+
+@dataclass
+class World:
+    """`tickers` with features at each of the first `n_bars` sessions; the calendar goes on for 60 more."""
+
+    warehouse: Warehouse
+    tickers: tuple[str, ...] = ("AAPL", "IBM", "MSFT")
+    n_bars: int = 100
+    ids: dict[str, int] = field(default_factory=dict)
+    days: list[date] = field(default_factory=list)
+    features: NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    returns: dict[int, NDArray[Any]] = field(default_factory=dict)
+
+    def build(self) -> World:
+        """Write symbols, sessions, features and labels."""
+        self.days = sessions(self.n_bars + 60)
+        rng = np.random.default_rng(1)
+        self.features = rng.normal(size=(len(self.tickers), self.n_bars, len(TECHNICAL_FEATURES)))
+        closing = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, (len(self.tickers), self.n_bars)), axis=1))
+        self.returns = {h: closing[:, h:] / closing[:, :-h] - 1 for h in HORIZONS}
+        with self.warehouse.begin(Role.OWNER) as connection:
+            for statement in (_FEATURES, _LABELS, _BY_HORIZON):
+                connection.execute(text(statement))
+            connection.execute(
+                text("INSERT INTO market.sessions VALUES ('XNYS', :session, :opens_at, :closes_at, :ordinal)"),
+                [
+                    {"session": day, "opens_at": opens(day), "closes_at": closes(day), "ordinal": i}
+                    for i, day in enumerate(self.days)
+                ],
+            )
+            for ticker in self.tickers:
+                self.ids[ticker] = connection.execute(
+                    text(
+                        "INSERT INTO market.symbols (ticker, asset_class, exchange, timezone) "
+                        "VALUES (:t, 'equity', 'XNYS', 'America/New_York') RETURNING id"
+                    ),
+                    {"t": ticker},
+                ).scalar_one()
+            self._write_features(connection)
+            self._write_labels(connection)
+        return self
+
+    def _write_features(self, connection: Connection) -> None:
+        names = ", ".join(TECHNICAL_FEATURES)
+        values = ", ".join(f":{name}" for name in TECHNICAL_FEATURES)
+        connection.execute(
+            text(
+                "INSERT INTO features.technical (symbol_id, timeframe, ts, as_of, known_at, recorded_at, "
+                f"feature_set_version, {names}) "
+                f"VALUES (:symbol_id, 'd1', :ts, :as_of, :as_of, :recorded_at, '{FEATURE_SET}', {values})"
+            ),
+            [
+                {"symbol_id": self.ids[ticker], "ts": opens(day), "as_of": closes(day), "recorded_at": RECORDED}
+                | dict(zip(TECHNICAL_FEATURES, map(float, self.features[s, i]), strict=True))
+                for s, ticker in enumerate(self.tickers)
+                for i, day in enumerate(self.days[: self.n_bars])
+            ],
+        )
+
+    def _write_labels(self, connection: Connection) -> None:
+        rows = []
+        for s, ticker in enumerate(self.tickers):
+            for i, day in enumerate(self.days[: self.n_bars]):
+                row: dict[str, object] = {
+                    "symbol_id": self.ids[ticker], "ts": opens(day), "as_of": closes(day), "recorded_at": RECORDED,
+                }  # fmt: skip
+                for h in HORIZONS:
+                    known = i + h < self.n_bars
+                    actual = float(self.returns[h][s, i]) if known else None
+                    row |= {
+                        f"r{h}": actual,
+                        f"d{h}": direction(actual) if actual is not None else None,
+                        f"k{h}": closes(self.days[i + h]) if known else None,
+                    }
+                rows.append(row)
+        columns = ", ".join(f"forward_return_{h}, direction_{h}, known_at_{h}" for h in HORIZONS)
+        values = ", ".join(f":r{h}, :d{h}, :k{h}" for h in HORIZONS)
+        connection.execute(
+            text(
+                f"INSERT INTO labels.forward (symbol_id, timeframe, ts, as_of, recorded_at, {columns}) "
+                f"VALUES (:symbol_id, 'd1', :ts, :as_of, :recorded_at, {values})"
+            ),
+            rows,
+        )
+
+    def close_of(self, bar: int) -> datetime:
+        """When the bar of that number, from 0, is known."""
+        return closes(self.days[bar])
+
+    def owner(self, statement: str, **parameters: object) -> None:
+        """Run `statement` as the tables' owner: what no job may do, a test may plant."""
+        with self.warehouse.begin(Role.OWNER) as connection:
+            connection.execute(text(statement), parameters)
+
+    def rows(self, query: str, **parameters: object) -> list[Any]:
+        """Return what `query` gives, as the worker sees it."""
+        with self.warehouse.begin() as connection:
+            return list(connection.execute(text(query), parameters).all())
+
+
+RECORDED = datetime(2021, 6, 1, tzinfo=UTC)
+
+
+def direction(actual: float, threshold: float = 0.005) -> str:
+    """Return the direction of a return, by one threshold for all horizons."""
+    return "BULLISH" if actual > threshold else "BEARISH" if actual < -threshold else "NEUTRAL"
+
+
+def register(
+    warehouse: Warehouse,
+    trained_as_of: datetime,
+    *,
+    model: str = "tiny",
+    version: int = 1,
+    alias: str | None = "production",
+    artifact: bytes | None = None,
+    horizons: tuple[int, ...] = HORIZONS,
+    accuracy: dict[int, float] | None = None,
+    references: dict[str, tuple[list[float], list[int]]] | None = None,
+    drift: DriftSpec | None = None,
+    timeframe: str = "d1",
+    metrics: dict[str, object] | None = None,
+) -> str:
+    """Write a run, an artifact and a version as training does, point `alias` at it, and return its SHA-256."""
+    artifact = artifact or tiny_model(horizons, seed=version, feature_set_version=FEATURE_SET)
+    sha256 = hashlib.sha256(artifact).hexdigest()
+    spec = {"model": model, "drift": (drift or DriftSpec()).model_dump()}
+    facts = {
+        "run_id": uuid.uuid4(), "model": model, "version": version, "sha256": sha256, "as_of": trained_as_of,
+        "spec": json.dumps(spec), "bytes": artifact, "timeframe": timeframe, "horizons": list(horizons),
+        "features": list(TECHNICAL_FEATURES), "feature_set": FEATURE_SET, "metrics": json.dumps(metrics or {}),
+    }  # fmt: skip
+    with warehouse.begin(Role.WORKER) as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ml.runs (run_id, model, as_of, status, spec, started_at, finished_at, metrics) "
+                "VALUES (:run_id, :model, :as_of, 'succeeded', :spec, now(), now(), :metrics)"
+            ),
+            facts,
+        )
+        connection.execute(
+            text(
+                "INSERT INTO ml.artifacts (sha256, format, bytes) VALUES (:sha256, 'onnx', :bytes) "
+                "ON CONFLICT DO NOTHING"
+            ),
+            facts,
+        )
+        connection.execute(
+            text(
+                "INSERT INTO ml.versions (model, version, run_id, sha256, family, timeframe, horizons, features, "
+                "feature_set_version, data_from, data_to, data_fingerprint, split, seed, hyperparameters, packages, "
+                "code_revision, metrics, parity_max_abs_diff) VALUES (:model, :version, :run_id, :sha256, 'linear', "
+                ":timeframe, :horizons, :features, :feature_set, :as_of, :as_of, 'x', '{}', 1, '{}', '{}', 'x', "
+                ":metrics, 0)"
+            ),
+            facts,
+        )
+        for h in horizons:
+            connection.execute(
+                text(
+                    "INSERT INTO ml.baselines (model, version, horizon, accuracy, train_median, majority_class) "
+                    "VALUES (:model, :version, :h, :accuracy, 0, 'BULLISH')"
+                ),
+                {"model": model, "version": version, "h": h, "accuracy": (accuracy or {}).get(h, 0.4)},
+            )
+        for name, (edges, counts) in (references or {}).items():
+            connection.execute(
+                text(
+                    "INSERT INTO ml.references (model, version, feature, edges, counts) "
+                    "VALUES (:model, :version, :feature, :edges, :counts)"
+                ),
+                {"model": model, "version": version, "feature": name, "edges": edges, "counts": counts},
+            )
+        if alias:
+            point(connection, alias, model, version)
+    return sha256
+
+
+def point(connection: Connection, alias: str, model: str, version: int) -> None:
+    """Move `alias` to the version."""
+    connection.execute(
+        text(
+            "INSERT INTO ml.alias_moves (model, alias, to_version, reason) VALUES (:model, :alias, :version, 'planted')"
+        ),
+        {"model": model, "alias": alias, "version": version},
+    )
