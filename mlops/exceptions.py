@@ -46,6 +46,22 @@ class SourceError(ForecastleError):
     """The source of market data cannot be used; nothing was taken in."""
 
 
+class SourcePackageMissingError(SourceError):
+    """The package that this source needs is not installed. Install the extra that the source's documentation names."""
+
+
+class SourceOfflineError(SourceError):
+    """The source does not answer. Check the network and run the command again; nothing was taken in."""
+
+
+class SourceThrottledError(SourceError):
+    """The source refuses more requests for now. Wait some minutes and run the command again; nothing was taken in."""
+
+
+class UnknownTickerError(SourceError):
+    """The source does not know the symbol. Check its spelling at the source; nothing was taken in."""
+
+
 class FeaturesError(ForecastleError):
     """dbt could not build the features; the tables are as they were. Run `dbt build` in dbt_project/ to see why."""
 

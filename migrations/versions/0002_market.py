@@ -145,6 +145,9 @@ def upgrade() -> None:
         GRANT INSERT, UPDATE ON market.symbols, market.sessions, market.bars, market.earnings TO forecastle_worker;
         GRANT INSERT ON market.ingests, market.rejects, market.superseded_bars, market.superseded_earnings
             TO forecastle_worker;
+        -- Sessions to come follow the calendar package; an ingest takes its number before its row, which has the counts.
+        GRANT DELETE ON market.sessions TO forecastle_worker;
+        GRANT USAGE ON SEQUENCE market.ingests_id_seq TO forecastle_worker;
     """)
     op.execute("RESET ROLE")
 

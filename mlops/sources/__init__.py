@@ -1,1 +1,23 @@
-"""Where market data comes from, and the door it comes in by."""
+"""Sources: where market data comes from, and its way into `market.*`.
+
+A source is anything with a name that yields batches of rows (`Source`): a file, the sample package, Yahoo Finance.
+`ingest_bars` and `ingest_earnings` take one into the warehouse.
+"""
+
+from mlops.sources.bars import ingest_bars
+from mlops.sources.files import FileSource
+from mlops.sources.layout import BARS, EARNINGS, Batch, Layout, Source
+from mlops.sources.report import Ingested
+from mlops.sources.sample import SampleSource
+
+__all__ = [
+    "BARS",
+    "EARNINGS",
+    "Batch",
+    "FileSource",
+    "Ingested",
+    "Layout",
+    "SampleSource",
+    "Source",
+    "ingest_bars",
+]

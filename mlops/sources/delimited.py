@@ -1,0 +1,177 @@
+"""CSV, block by block, each row with the number of the line it starts on.
+
+Arrow's reader is fast but numbers no lines and stops at the first oddity. So the file is cut into blocks at the ends
+of records (a newline outside quotes) with numpy, which also gives the line numbers, and Arrow parses each block. What
+is held in memory is one block, however long the file is.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+from mlops.exceptions import SourceError
+from mlops.sources.layout import Batch, Layout, RowFault, assign_columns
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BLOCK_BYTES = 8 << 20
+_DELIMITERS = ",;\t|"
+_NEWLINE, _RETURN, _QUOTE = 10, 13, 34
+
+
+def read_delimited(
+    stream: IO[bytes], layout: Layout, *, mapping: Mapping[str, str], constants: Mapping[str, str], where: str
+) -> Iterator[Batch]:
+    """Yield the rows of a CSV file as text, in batches of some 100,000 lines.
+
+    The delimiter (comma, semicolon, tab or bar) is told from the header. Blank lines are passed over but counted. A
+    line with too many or too few values is a fault of that row, unless it is the last: then the file is cut off.
+    Raises SourceError where the file is empty, cut off, or no text in UTF-8.
+    """
+    reader: _BlockReader | None = None
+    for first_line, block, is_last in _blocks(stream, where):
+        if reader is None:
+            reader, first_line, block = _begin(first_line, block, layout, mapping, constants, where)
+        if block:
+            yield reader.read(first_line, block, is_last=is_last)
+    if reader is None:
+        raise SourceError(f"{where} is empty. Write the file again.", file=where)
+
+
+def _blocks(stream: IO[bytes], where: str) -> Iterator[tuple[int, bytes, bool]]:
+    """Yield (line of the first byte, whole records, whether these are the last)."""
+    import numpy as np
+
+    line, carried, chunk = 1, b"", stream.read(_BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf")
+    while chunk or carried:
+        following = stream.read(_BLOCK_BYTES)
+        data = carried + chunk
+        if b"\x00" in chunk:
+            raise SourceError(f"{where} is neither CSV nor Parquet: it holds binary data.", file=where)
+        if b"\r" in data and b"\n" not in data:
+            data = data.replace(b"\r", b"\n")
+        if not following:
+            yield line, data, True
+            return
+        ends = _record_ends(np.frombuffer(data, dtype=np.uint8))
+        cut = int(ends[-1]) + 1 if len(ends) else 0
+        if cut:
+            yield line, data[:cut], False
+            line += data.count(b"\n", 0, cut)
+        carried, chunk = data[cut:], following
+
+
+def _record_ends(data: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the positions of the newlines that end a record: those after an even number of quotes."""
+    import numpy as np
+
+    newlines = np.flatnonzero(data == _NEWLINE)
+    quotes = np.flatnonzero(data == _QUOTE)
+    return newlines[np.searchsorted(quotes, newlines) % 2 == 0] if len(quotes) else newlines
+
+
+def _begin(
+    line: int, block: bytes, layout: Layout, mapping: Mapping[str, str], constants: Mapping[str, str], where: str
+) -> tuple[_BlockReader, int, bytes]:
+    """Read the header; return the reader for the rest, and that rest of the first block with its first line."""
+    while block[:1] in (b"\n", b"\r"):
+        line += block[:1] == b"\n"
+        block = block[1:]
+    header_bytes, _, rest = block.partition(b"\n")
+    try:
+        header = header_bytes.decode("utf-8").rstrip("\r")
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{where} is neither Parquet nor CSV in UTF-8. Save it again in UTF-8.", file=where
+        ) from error
+    if not header.strip():
+        raise SourceError(f"{where} is empty. Write the file again.", file=where)
+    delimiter = max(_DELIMITERS, key=header.count)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    assigned = assign_columns(names, layout, mapping, constants, where)
+    return _BlockReader(len(names), assigned, delimiter, where), line + 1, rest
+
+
+class _BlockReader:
+    """Parses blocks of one file: how many columns it has, and which of them hold what, stay the same."""
+
+    def __init__(self, n_columns: int, assigned: Mapping[str, int], delimiter: str, where: str) -> None:
+        self.names = [str(position) for position in range(n_columns)]
+        self.assigned = assigned
+        self.delimiter = delimiter
+        self.where = where
+
+    def read(self, first_line: int, block: bytes, *, is_last: bool) -> Batch:
+        """Return the rows of `block`, which begins at `first_line`."""
+        import numpy as np
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+
+        lines = self._line_numbers(first_line, block, is_last=is_last)
+        ragged: list[tuple[int, int, str]] = []
+
+        def note(row: Any) -> str:  # noqa: ANN401 -- Arrow's InvalidRow has no public type
+            ragged.append((row.number - 1, row.actual_columns, row.text))
+            return "skip"
+
+        try:
+            table = arrow_csv.read_csv(
+                io.BytesIO(block),
+                # Rows are numbered only without threads; one block in one piece
+                read_options=arrow_csv.ReadOptions(
+                    column_names=self.names, use_threads=False, block_size=len(block) + 1
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=note
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    include_columns=[self.names[position] for position in self.assigned.values()],
+                    column_types={name: pa.string() for name in self.names},
+                    strings_can_be_null=False,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise SourceError(
+                f"{self.where} cannot be read as CSV in UTF-8: {str(error).splitlines()[0]}.", file=self.where
+            ) from error
+        if is_last and ragged and ragged[-1][0] == len(lines) - 1:
+            raise SourceError(
+                f"{self.where} is cut off: its last line, {lines[-1]}, has {ragged[-1][1]} values where the header has "
+                f"{len(self.names)}. Get the whole file.",
+                file=self.where,
+                line=int(lines[-1]),
+            )
+        kept = np.delete(lines, [index for index, _, _ in ragged])
+        table = pa.table(
+            {name: table.column(self.names[position]) for name, position in self.assigned.items()} | {"line": kept}
+        )
+        return Batch(table, [self._fault(int(lines[index]), n_values, text) for index, n_values, text in ragged])
+
+    def _fault(self, line: int, n_values: int, text: str) -> RowFault:
+        return RowFault(line, f"{n_values} values where the header has {len(self.names)}", {"text": text})
+
+    def _line_numbers(self, first_line: int, block: bytes, *, is_last: bool) -> NDArray[np.int64]:
+        """Return the line that each record starts on; empty lines are no records, to Arrow neither."""
+        import numpy as np
+
+        data = np.frombuffer(block, dtype=np.uint8)
+        ends = _record_ends(data)
+        if is_last and data[-1] != _NEWLINE:
+            if np.count_nonzero(data == _QUOTE) % 2:
+                raise SourceError(
+                    f"{self.where} is cut off inside a quoted value. Get the whole file.", file=self.where
+                )
+            ends = np.append(ends, len(data))
+        elif not len(ends) or ends[-1] != len(data) - 1:
+            raise SourceError(f"{self.where} is cut off inside a quoted value. Get the whole file.", file=self.where)
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        newlines = np.flatnonzero(data == _NEWLINE)
+        lines = first_line + np.searchsorted(newlines, starts)
+        length = ends - starts
+        blank = (length == 0) | ((length == 1) & (data[np.minimum(starts, len(data) - 1)] == _RETURN))
+        return lines[~blank]

@@ -1,0 +1,140 @@
+"""Files of rows: Parquet or CSV, told by their content; a `.csv.gz` is unpacked as it is read."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from mlops.exceptions import SourceError
+from mlops.sources.delimited import read_delimited
+from mlops.sources.layout import Batch, Layout, assign_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PARQUET, _GZIP = b"PAR1", b"\x1f\x8b"
+_REFUSED = {
+    b"PK\x03\x04": "is a zip archive or an Excel workbook. Unpack it, or save it as CSV",
+    b"\xd0\xcf\x11\xe0": "is an Excel workbook. Save it as CSV",
+    b"ARROW1": "is an Arrow (Feather) file. Write it as Parquet",
+    b"\xff\xfe": "is text in UTF-16. Save it in UTF-8",
+    b"\xfe\xff": "is text in UTF-16. Save it in UTF-8",
+}
+_BATCH_ROWS = 131_072
+
+
+class FileSource:
+    """A file of bars or earnings.
+
+    `mapping` says which column holds which field where the names do not; `symbol` stands for a column of symbols in a
+    file of one. Nothing is read before `batches`.
+    """
+
+    def __init__(self, path: Path, *, mapping: Mapping[str, str] | None = None, symbol: str | None = None) -> None:
+        self.path = path
+        self.mapping = dict(mapping or {})
+        self.constants = {"symbol": symbol} if symbol else {}
+        self.sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's path as it was given."""
+        return str(self.path)
+
+    def batches(self, layout: Layout) -> Iterator[Batch]:
+        """Yield the rows of the file. Raises SourceError, saying what is wrong with the file and what to do."""
+        import pyarrow as pa
+
+        with self._opened() as stream:
+            before = os.fstat(stream.fileno())
+            self.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            stream.seek(0)
+            n_rows = 0
+            for batch in self._content(stream, layout):
+                n_rows += batch.table.num_rows + len(batch.faults)
+                table = batch.table
+                for name, value in self.constants.items():
+                    if name not in table.column_names:
+                        table = table.append_column(name, pa.repeat(value, table.num_rows))
+                yield Batch(table, batch.faults)
+            after = os.fstat(stream.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise SourceError(f"{self.name} was written to while it was read. Try again when it is whole.")
+        if n_rows == 0:
+            raise SourceError(f"{self.name} has a header and no rows.", file=self.name)
+
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        try:
+            with self.path.open("rb") as stream:
+                yield stream
+        except FileNotFoundError as error:
+            raise SourceError(f"There is no file {self.name}.", file=self.name) from error
+        except IsADirectoryError as error:
+            raise SourceError(f"{self.name} is a folder. Name one file.", file=self.name) from error
+        except PermissionError as error:
+            raise SourceError(
+                f"{self.name} may not be read by this user. Change its permissions.", file=self.name
+            ) from error
+        except OSError as error:
+            raise SourceError(f"{self.name} cannot be read: {error.strerror or error}.", file=self.name) from error
+
+    def _content(self, stream: IO[bytes], layout: Layout) -> Iterator[Batch]:
+        head = stream.read(8)
+        stream.seek(0)
+        if not head:
+            raise SourceError(f"{self.name} is empty. Write the file again.", file=self.name)
+        for magic, message in _REFUSED.items():
+            if head.startswith(magic):
+                raise SourceError(f"{self.name} {message}.", file=self.name)
+        if head.startswith(_PARQUET):
+            yield from self._parquet(stream, layout)
+        elif self.path.suffix.lower() in {".parquet", ".pq"}:
+            raise SourceError(
+                f"{self.name} is not Parquet, whatever its name says. Write it again, or name it .csv if it is text.",
+                file=self.name,
+            )
+        elif head.startswith(_GZIP):
+            yield from self._gzipped(stream, layout)
+        else:
+            yield from self._delimited(stream, layout)
+
+    def _delimited(self, stream: IO[bytes], layout: Layout) -> Iterator[Batch]:
+        return read_delimited(stream, layout, mapping=self.mapping, constants=self.constants, where=self.name)
+
+    def _gzipped(self, stream: IO[bytes], layout: Layout) -> Iterator[Batch]:
+        try:
+            with gzip.GzipFile(fileobj=stream, mode="rb") as unpacked:
+                yield from self._delimited(unpacked, layout)
+        except EOFError as error:
+            raise SourceError(f"{self.name} is cut off: its gzip stream has no end. Get the whole file.") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise SourceError(f"{self.name} is damaged: {error}. Get the file again.", file=self.name) from error
+
+    def _parquet(self, stream: IO[bytes], layout: Layout) -> Iterator[Batch]:
+        import numpy as np
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        try:
+            file = parquet.ParquetFile(stream)
+            found = file.schema_arrow.names
+            assigned = assign_columns(found, layout, self.mapping, self.constants, self.name)
+            line = 1
+            for rows in file.iter_batches(_BATCH_ROWS, columns=[found[position] for position in assigned.values()]):
+                columns: dict[str, pa.Array] = {name: rows.column(found[at]) for name, at in assigned.items()}
+                numbers = np.arange(line, line + rows.num_rows, dtype=np.int64)
+                yield Batch(pa.table(columns | {"line": pa.array(numbers)}))
+                line += rows.num_rows
+        except (pa.ArrowInvalid, OSError) as error:
+            raise SourceError(
+                f"{self.name} is no whole Parquet file ({str(error).splitlines()[0][:120]}). "
+                "It is cut off or damaged: get it again.",
+                file=self.name,
+            ) from error

@@ -1,0 +1,29 @@
+-- Reject what cannot be true, each row for the first reason that holds. In PostgreSQL NaN equals NaN and is above
+-- all numbers; a missing volume or adjusted close is no fault. One row per rejected line.
+INSERT INTO rejected_lines (line, reason)
+SELECT
+    line,
+    reason
+FROM (
+    SELECT
+        line,
+        CASE
+            WHEN open = 'NaN' THEN 'open is missing'
+            WHEN high = 'NaN' THEN 'high is missing'
+            WHEN low = 'NaN' THEN 'low is missing'
+            WHEN close = 'NaN' THEN 'close is missing'
+            WHEN greatest(open, high, low, close) = 'Infinity' THEN 'a price is not finite'
+            WHEN least(open, high, low, close) <= 0 THEN 'a price is not positive'
+            WHEN low > high THEN 'low is above high'
+            WHEN open < low OR open > high THEN 'open is outside low to high'
+            WHEN close < low OR close > high THEN 'close is outside low to high'
+            WHEN volume < 0 THEN 'volume is negative'
+            WHEN volume = 'Infinity' THEN 'volume is not finite'
+            WHEN adj_close <= 0 THEN 'adj_close is not positive'
+            WHEN adj_close = 'Infinity' THEN 'adj_close is not finite'
+            WHEN known_at > '-infinity' AND known_at < ends_at THEN 'known_at is before the end of the bar'
+            WHEN greatest(known_at, ends_at) > :now THEN 'the bar is in the future'
+        END AS reason
+    FROM staged_bars
+) AS judged
+WHERE reason IS NOT NULL

@@ -1,0 +1,172 @@
+"""What a row of bars or of earnings is made of, and which of a file's columns holds what.
+
+A source hands over batches whose columns have the names given here. Files call them by other names: those are
+recognised without regard to case, blanks and punctuation, or named by the user (`--map close=Last`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from mlops.exceptions import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a row; `also` are other names that files give it, in lower case without punctuation."""
+
+    name: str
+    also: tuple[str, ...] = ()
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The fields of one kind of row."""
+
+    kind: str
+    fields: tuple[Field, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all fields, required or not."""
+        return tuple(each.name for each in self.fields)
+
+
+BARS = Layout(
+    "bars",
+    (
+        Field("symbol", ("ticker", "sym", "instrument")),
+        Field("ts", ("date", "time", "timestamp", "datetime", "day")),
+        Field("open", ("o", "openprice")),
+        Field("high", ("h", "highprice")),
+        Field("low", ("l", "lowprice")),
+        Field("close", ("c", "closeprice")),
+        Field("volume", ("v", "vol"), required=False),
+        Field("adj_close", ("adjclose", "adjustedclose", "closeadj", "closeadjusted"), required=False),
+        Field("known_at", ("knownat",), required=False),
+    ),
+)
+"""A bar. `ts` is a date (the session of a daily bar) or the moment at which the bar opens."""
+
+EARNINGS = Layout(
+    "earnings",
+    (
+        Field("symbol", ("ticker", "sym", "instrument")),
+        Field("date", ("day", "announced", "announcementdate", "reportdate")),
+        Field("eps_estimate", ("epsest", "estimate", "estimatedeps", "epsestimated")),
+        Field("eps_actual", ("eps", "actual", "actualeps", "reportedeps")),
+        Field("release", ("releasetime", "when", "session", "time")),
+        Field("quarter", ("qtr", "fiscalquarter", "period"), required=False),
+    ),
+)
+"""An earnings announcement. `date` is the local day of the release; EPS in USD."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowFault:
+    """A row that cannot be read: which line, why, and what the line says."""
+
+    line: int
+    reason: str
+    row: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows of a source.
+
+    `table` has the fields that the source has, under their names, as text or already typed, and `line` (int64): the
+    line in a CSV file, its header being line 1; the row number from 1 elsewhere. `faults` are rows that have no place
+    in a table at all, such as a line with a value too many.
+    """
+
+    table: pa.Table
+    faults: Sequence[RowFault] = field(default=())
+
+
+class Source(Protocol):
+    """Where rows come from. Reading it twice gives the same rows."""
+
+    @property
+    def name(self) -> str:
+        """What people call it: it stands in market.ingests and beside each rejected row."""
+
+    @property
+    def sha256(self) -> str | None:
+        """The digest of the file's bytes, known once all batches were taken; None where there is no file."""
+
+    def batches(self, layout: Layout) -> Iterator[Batch]:
+        """Yield the rows in the order of their lines. Raises SourceError where the source cannot be used."""
+
+
+def assign_columns(
+    found: Sequence[str], layout: Layout, mapping: Mapping[str, str], constants: Mapping[str, str], where: str
+) -> dict[str, int]:
+    """Return which of the columns `found` holds which field of the layout, by position.
+
+    `mapping` names columns for fields; `constants` are fields that need no column. Raises SourceError where a field
+    has no column or more than one, saying which columns there are and how to name the right one.
+    """
+    columns = ", ".join(repr(name) for name in found) or "none"
+    assigned = {
+        _field_named(key, layout): _position(name, found, f"{where} has no column {name!r}. It has: {columns}.")
+        for key, name in mapping.items()
+    }
+    for each in layout.fields:
+        if each.name in assigned or each.name in constants:
+            continue
+        known_as = {_plain(each.name), *each.also}
+        candidates = [
+            position
+            for position, name in enumerate(found)
+            if _plain(name) in known_as and position not in assigned.values()
+        ]
+        if len(candidates) > 1:
+            names = " and ".join(repr(found[position]) for position in candidates)
+            raise SourceError(
+                f"{where} has more than one column for {each.name}: {names}. Say which: --map {each.name}=NAME.",
+                file=where,
+                field=each.name,
+            )
+        if candidates:
+            assigned[each.name] = candidates[0]
+    missing = [each.name for each in layout.fields if each.required and each.name not in {*assigned, *constants}]
+    if missing:
+        hint = " For a file of one symbol give --symbol." if missing == ["symbol"] else ""
+        raise SourceError(
+            f"{where} has no column for {', '.join(missing)}. It has: {columns}.\n"
+            f"Name it with --map {missing[0]}=NAME.{hint}",
+            file=where,
+            missing=missing,
+            found=list(found),
+        )
+    return assigned
+
+
+def _field_named(key: str, layout: Layout) -> str:
+    for each in layout.fields:
+        if _plain(key) in {_plain(each.name), *each.also}:
+            return each.name
+    raise SourceError(
+        f"There is no field {key!r} in {layout.kind}. --map takes FIELD=COLUMN, fields being {', '.join(layout.names)}."
+    )
+
+
+def _position(name: str, found: Sequence[str], message: str) -> int:
+    if name in found:
+        return found.index(name)
+    folded = [each.strip().casefold() for each in found]
+    if folded.count(name.strip().casefold()) == 1:
+        return folded.index(name.strip().casefold())
+    raise SourceError(message, found=list(found))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
