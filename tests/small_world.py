@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -26,6 +27,13 @@ FIRST = date(2020, 1, 1)
 OPEN, CLOSE = timedelta(hours=14, minutes=30), timedelta(hours=21)
 FEATURE_SET = "technical-1"
 
+RECORDED = datetime(2021, 6, 1, tzinfo=UTC)
+
+_LOCK_WAITERS = """
+    SELECT count(*) AS n FROM pg_locks
+    WHERE locktype = 'advisory' AND NOT granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _FEATURES = f"""
     CREATE TABLE IF NOT EXISTS features.technical (
         symbol_id bigint, timeframe text, ts timestamptz, as_of timestamptz, known_at timestamptz,
@@ -164,8 +172,12 @@ class World:
         with self.warehouse.begin() as connection:
             return list(connection.execute(text(query), parameters).all())
 
-
-RECORDED = datetime(2021, 6, 1, tzinfo=UTC)
+    def await_lock_waiters(self, n: int, seconds: float = 20) -> None:
+        """Wait until `n` sessions stand before one of our locks. Fails where they do not come."""
+        end = time.monotonic() + seconds
+        while self.rows(_LOCK_WAITERS)[0].n < n:
+            assert time.monotonic() < end, f"{n} sessions should wait for a lock"
+            time.sleep(0.02)
 
 
 def direction(actual: float, threshold: float = 0.005) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -296,28 +294,12 @@ def _start(world: World, script: str = SCRIPT) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def _wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def _waiting_for_lock(world: World) -> int:
-    return int(
-        world.rows(
-            "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
-            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )[0].n
-    )
-
-
 def test_two_processes_at_once_leave_one_result(world: World) -> None:
     """Both have scored and stand before the insert when the lock that we hold is let go."""
     with world.warehouse.lock("ml.predictions") as held:
         assert held
         both = [_start(world), _start(world)]
-        _wait_until(lambda: _waiting_for_lock(world) == 2)
+        world.await_lock_waiters(2)
     counts = sorted(tuple(map(int, process.communicate(timeout=30)[0].split())) for process in both)
 
     assert counts == [(0, 12), (12, 0)]
@@ -350,7 +332,7 @@ def test_killed_before_commit_it_leaves_nothing_and_the_next_run_completes(world
 def test_killed_after_scoring_it_leaves_nothing_and_lets_go_of_its_locks(world: World) -> None:
     with world.warehouse.lock("ml.predictions"):
         process = _start(world)
-        _wait_until(lambda: _waiting_for_lock(world) == 1)
+        world.await_lock_waiters(1)
         process.kill()
         process.communicate(timeout=30)
     # The server notices the closed socket when it next writes to it.

@@ -1,0 +1,48 @@
+"""Hold forecasts against what came, as soon as it is known and not before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlops.warehouse import Warehouse, sql
+from mlops.warehouse.engine import wait_for_lock
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesReport:
+    """What a run filled in.
+
+    Attributes:
+        as_of: UTC; no label known after it was used.
+        resolved: forecasts that have an outcome now and had none before.
+        corrected: outcomes that changed because a bar was corrected since.
+        waiting: forecasts made by `as_of` that have no outcome yet.
+        overdue: those of them whose horizon has passed by the trading calendar.
+    """
+
+    as_of: datetime
+    resolved: int
+    corrected: int
+    waiting: int
+    overdue: int
+
+
+def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesReport:
+    """Fill in the outcome of every open forecast whose label is known at `as_of` (UTC), in one transaction.
+
+    A forecast meets the label of its own symbol, timeframe, bar and horizon. Idempotent; two at once wait for each
+    other. An outcome whose label changed, because a bar was corrected and the labels were built again, is brought up
+    to date; it keeps its row.
+    """
+    with warehouse.begin() as connection:
+        wait_for_lock(connection, "ml.outcomes")
+        done = connection.execute(sql("outcomes", "resolve"), {"as_of": as_of}).one()
+        left = connection.execute(sql("outcomes", "waiting"), {"as_of": as_of}).one()
+    return OutcomesReport(
+        as_of=as_of,
+        resolved=done.resolved,
+        corrected=done.corrected,
+        waiting=left.waiting,
+        overdue=left.overdue,
+    )

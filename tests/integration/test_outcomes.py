@@ -1,0 +1,210 @@
+"""Outcomes: each forecast meets its own label, as soon as it is known and not a moment before."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from small_world import World, direction, register
+from sqlalchemy import text
+
+from mlops.domain import HORIZONS
+from mlops.exceptions import WarehouseError
+from mlops.forecasting import forecast
+from mlops.outcomes import resolve
+from mlops.warehouse import Warehouse
+
+OUTCOMES = "SELECT * FROM ml.outcomes ORDER BY model, version, symbol_id, horizon, as_of"
+OPEN = "SELECT * FROM ml.unresolved ORDER BY model, version, symbol_id, horizon, as_of"
+JOINED = """
+    SELECT * FROM ml.predictions JOIN ml.outcomes USING (model, version, symbol_id, timeframe, horizon, as_of, ts)
+    ORDER BY model, version, symbol_id, horizon, as_of
+"""
+
+
+@pytest.fixture
+def world(warehouse: Warehouse) -> World:
+    """Three symbols, 100 bars, forecasts as of the 70th."""
+    world = World(warehouse).build()
+    register(warehouse, world.close_of(59))
+    forecast(warehouse, world.close_of(70))
+    return world
+
+
+def test_outcome_is_the_return_that_came(world: World) -> None:
+    resolve(world.warehouse, world.close_of(90))
+    rows = world.rows(JOINED)
+    expected = [float(world.returns[h][s, 70]) for s in range(3) for h in HORIZONS]
+    assert [row.actual for row in rows] == expected
+    assert [row.actual_direction for row in rows] == [direction(actual) for actual in expected]
+    for row in rows:
+        assert row.error == row.p50 - row.actual
+        assert row.naive_error == -row.actual
+        assert row.hit == (row.direction == row.actual_direction)
+        assert row.covered == (row.p10 <= row.actual <= row.p90)
+    assert {row.covered for row in rows} == {row.hit for row in rows} == {True, False}, "the world has both kinds"
+
+
+def test_nothing_is_resolved_before_its_label_is_known(world: World) -> None:
+    """The label table knows the whole future already; each outcome waits for its own moment."""
+    for h in HORIZONS:
+        known = world.close_of(70 + h)
+        resolve(world.warehouse, known - timedelta(microseconds=1))
+        assert h not in {row.horizon for row in world.rows(OUTCOMES)}
+        report = resolve(world.warehouse, known)
+        assert report.resolved == 3
+        assert {row.known_at for row in world.rows(OUTCOMES) if row.horizon == h} == {known}
+    assert world.rows(OPEN) == []
+
+
+def test_planted_future_label_is_not_used(world: World) -> None:
+    """A label that is in the table but known later than it would seem from its bar."""
+    later = world.close_of(75)
+    world.owner(
+        "UPDATE labels.forward SET known_at_1 = :later WHERE as_of = :as_of", later=later, as_of=world.close_of(70)
+    )
+    assert resolve(world.warehouse, world.close_of(74)).resolved == 0
+    assert resolve(world.warehouse, later).resolved == 3 + 3  # one and five bars ahead
+
+
+def test_what_waits_is_counted(world: World) -> None:
+    report = resolve(world.warehouse, world.close_of(75))
+    assert (report.resolved, report.waiting, report.overdue) == (6, 6, 0)
+    world.owner("UPDATE labels.forward SET known_at_10 = NULL, forward_return_10 = NULL")
+    report = resolve(world.warehouse, world.close_of(85))
+    assert (report.resolved, report.waiting, report.overdue) == (0, 6, 3)
+
+
+def test_second_run_changes_nothing(world: World) -> None:
+    resolve(world.warehouse, world.close_of(85))
+    before = world.rows(OUTCOMES)
+    report = resolve(world.warehouse, world.close_of(85))
+    assert (report.resolved, report.corrected) == (0, 0)
+    assert world.rows(OUTCOMES) == before
+
+
+def test_forecast_made_later_for_an_earlier_moment_is_resolved(world: World) -> None:
+    """A replay leaves no hole behind what is resolved already."""
+    resolve(world.warehouse, world.close_of(95))
+    forecast(world.warehouse, world.close_of(65))
+    assert resolve(world.warehouse, world.close_of(95)).resolved == 12
+    assert world.rows(OPEN) == []
+
+
+def test_each_version_has_its_own_outcome(world: World) -> None:
+    register(world.warehouse, world.close_of(65), version=2)
+    forecast(world.warehouse, world.close_of(70))
+    assert resolve(world.warehouse, world.close_of(71)).resolved == 6
+    actual = {(row.symbol_id, row.version): row.actual for row in world.rows(OUTCOMES)}
+    assert all(actual[(i, 1)] == actual[(i, 2)] for i in world.ids.values())
+
+
+def correct(world: World, ticker: str, new_return: float | None, recorded_at: datetime) -> None:
+    """Rebuild the label of bar 70, one bar ahead, as dbt does after a correction: None leaves it as it was."""
+    world.owner(
+        "UPDATE labels.forward SET forward_return_1 = coalesce(:new, forward_return_1), "
+        "direction_1 = coalesce(:direction, direction_1), recorded_at = :recorded_at "
+        "WHERE symbol_id = :id AND as_of = :as_of",
+        new=new_return, direction=None if new_return is None else direction(new_return), recorded_at=recorded_at,
+        id=world.ids[ticker], as_of=world.close_of(70),
+    )  # fmt: skip
+
+
+def test_corrected_label_corrects_the_outcome_and_no_other(world: World) -> None:
+    resolve(world.warehouse, world.close_of(80))
+    before = {(row.symbol_id, row.horizon): row for row in world.rows(OUTCOMES)}
+    corrected_at = datetime(2021, 7, 1, tzinfo=UTC)
+    correct(world, "AAPL", 0.25, corrected_at)
+    correct(world, "IBM", None, corrected_at)
+
+    report = resolve(world.warehouse, world.close_of(80))
+
+    assert (report.resolved, report.corrected) == (0, 1)
+    after = {(row.symbol_id, row.horizon): row for row in world.rows(OUTCOMES)}
+    changed = {key for key in before if after[key] != before[key]}
+    assert changed == {(world.ids["AAPL"], 1)}
+    row = next(row for row in world.rows(JOINED) if (row.symbol_id, row.horizon) == (world.ids["AAPL"], 1))
+    assert (row.actual, row.actual_direction, row.naive_error) == (0.25, "BULLISH", -0.25)
+    assert row.error == row.p50 - 0.25
+    assert (row.hit, row.covered) == (row.direction == "BULLISH", row.p10 <= 0.25 <= row.p90)
+    assert row.resolved_at > before[(row.symbol_id, 1)].resolved_at
+    assert resolve(world.warehouse, world.close_of(80)).corrected == 0
+
+
+def test_correction_is_not_missed_when_newer_labels_come_with_it(world: World) -> None:
+    """One build brings a correction and a new label, recorded after it; both are taken in the same run."""
+    resolve(world.warehouse, world.close_of(71))
+    correct(world, "AAPL", 0.25, datetime(2021, 7, 1, tzinfo=UTC))
+    forecast(world.warehouse, world.close_of(72))
+    world.owner("UPDATE labels.forward SET recorded_at = '2021-07-02Z' WHERE as_of = :as_of", as_of=world.close_of(72))
+    report = resolve(world.warehouse, world.close_of(73))
+    assert (report.resolved, report.corrected) == (3, 1)
+
+
+def test_correction_is_not_missed_when_a_replay_comes_between(world: World) -> None:
+    """A run as of an earlier moment takes newer labels in; the correction must not fall between."""
+    resolve(world.warehouse, world.close_of(71))
+    correct(world, "AAPL", 0.25, datetime(2021, 7, 1, tzinfo=UTC))
+    forecast(world.warehouse, world.close_of(65))
+    world.owner("UPDATE labels.forward SET recorded_at = '2021-07-02Z' WHERE as_of = :as_of", as_of=world.close_of(65))
+    resolve(world.warehouse, world.close_of(66))
+    resolve(world.warehouse, world.close_of(80))
+    row = next(
+        row
+        for row in world.rows(JOINED)
+        if (row.symbol_id, row.horizon) == (world.ids["AAPL"], 1) and row.as_of == world.close_of(70)
+    )
+    assert row.actual == 0.25
+
+
+def test_unresolved_is_predictions_without_outcome_even_after_repairs_by_hand(world: World) -> None:
+    resolve(world.warehouse, world.close_of(75))
+    world.owner("DELETE FROM ml.outcomes WHERE horizon = 1")
+    assert resolve(world.warehouse, world.close_of(75)).resolved == 3
+    world.owner("DELETE FROM ml.predictions WHERE horizon IN (5, 10)")
+    assert {row.horizon for row in world.rows(OUTCOMES)} == {1}
+    assert {row.horizon for row in world.rows(OPEN)} == {20}
+    forecast(world.warehouse, world.close_of(70))
+    assert resolve(world.warehouse, world.close_of(75)).resolved == 3
+    missing = world.rows(
+        "SELECT model, version, symbol_id, timeframe, horizon, as_of FROM ml.predictions EXCEPT "
+        "SELECT model, version, symbol_id, timeframe, horizon, as_of FROM ml.outcomes ORDER BY 1, 2, 3, 4, 5"
+    )
+    assert missing == [row[:6] for row in world.rows(OPEN)]
+
+
+def test_worker_cannot_write_what_is_unresolved(world: World) -> None:
+    for statement in (
+        "DELETE FROM ml.unresolved",
+        "DELETE FROM ml.outcomes",
+        "INSERT INTO ml.unresolved DEFAULT VALUES",
+    ):
+        with pytest.raises(WarehouseError, match="permission denied"), world.warehouse.begin() as connection:
+            connection.execute(text(statement))
+
+
+SCRIPT = """
+import sys
+from datetime import datetime
+from mlops.outcomes import resolve
+from mlops.warehouse import Warehouse
+with Warehouse(sys.argv[1]) as warehouse:
+    print(resolve(warehouse, datetime.fromisoformat(sys.argv[2])).resolved)
+"""
+
+
+def test_two_processes_at_once_resolve_once(world: World) -> None:
+    with world.warehouse.lock("ml.outcomes") as held:
+        assert held
+        both = [
+            subprocess.Popen(
+                [sys.executable, "-c", SCRIPT, world.warehouse.plain_url, world.close_of(80).isoformat()],
+                stdout=subprocess.PIPE, text=True,
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+        world.await_lock_waiters(2)
+    assert sorted(int(process.communicate(timeout=30)[0]) for process in both) == [0, 9]
+    assert len(world.rows(OUTCOMES)) == 9
