@@ -1,0 +1,82 @@
+{#-
+  A hypertable on `ts` with the key (symbol_id, timeframe, ts), built in full or brought up to date in one statement, and
+  with its watermark in one transaction: an interrupted build leaves the table, and what it has yet to see, as they were.
+
+  In full: the first time; with --full-refresh; when `definition` (a version, thresholds) is not that of the last build.
+  A table of the same shape is emptied and filled, not replaced, so that views on it, grants and readers' names stay;
+  readers wait meanwhile. One of another shape is dropped with the views on it: dbt builds those next.
+  Else: rows are inserted or, where they differ, updated. No row is touched that stays the same, and none goes away.
+
+  Config: `definition`, a string; `chunk_interval`.
+-#}
+{% materialization hypertable, adapter='postgres' %}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set incremental = is_incremental() -%}
+    {%- set names = model.columns.values() | map(attribute='name') | list -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {#- Compiling such wide queries takes longer than running them. -#}
+    {% do run_query('set local jit = off') %}
+    {% do start_build() %}
+
+    {% if incremental %}
+        {% call statement('main') %}
+            {{ upsert_sql(target_relation, sql, names, key=['symbol_id', 'timeframe', 'ts']) }}
+        {% endcall %}
+    {% else %}
+        {{ get_assert_columns_equivalent(sql) }}
+        {% if has_same_shape() %}
+            {% do run_query('truncate table ' ~ target_relation) %}
+        {% else %}
+            {% do run_query(create_hypertable_sql(target_relation)) %}
+            {% do persist_docs(target_relation, model) %}
+        {% endif %}
+        {% call statement('main') %}
+            insert into {{ target_relation }} ({{ names | join(', ') }})
+            select {{ names | join(', ') }} from ({{ sql }}) as built
+        {% endcall %}
+        {% do run_query('analyze ' ~ target_relation) %}
+    {% endif %}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do finish_build() %}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+
+{#- An empty hypertable as the contract has it, in the place of whatever has that name. -#}
+{% macro create_hypertable_sql(relation) %}
+    drop table if exists {{ relation }} cascade;
+    create table {{ relation }} {{ get_table_columns_and_constraints() }};
+    select public.create_hypertable(
+        '{{ relation.include(database=false) }}',
+        public.by_range('ts', interval '{{ config.require("chunk_interval") }}'),
+        create_default_indexes => false
+    );
+{% endmacro %}
+
+
+{#- Insert the rows of `sql`; a row whose key is there already is updated if it differs, and left alone if not. -#}
+{% macro upsert_sql(relation, sql, names, key) %}
+    insert into {{ relation }} as kept ({{ names | join(', ') }})
+    select {{ names | join(', ') }} from ({{ sql }}) as built
+    on conflict ({{ key | join(', ') }}) do update set
+        {% for name in names if name not in key -%}
+        {{ name }} = excluded.{{ name }}{{ "," if not loop.last }}
+        {% endfor %}
+    where
+        (
+            {% for name in names if name not in key -%}
+            kept.{{ name }}{{ "," if not loop.last }}
+            {% endfor %}
+        ) is distinct from (
+            {% for name in names if name not in key -%}
+            excluded.{{ name }}{{ "," if not loop.last }}
+            {% endfor %}
+        )
+{% endmacro %}
