@@ -118,5 +118,9 @@ class JobError(ForecastleError):
     """The job could not be run."""
 
 
+class FilesRefusedError(JobError):
+    """Some files of the inbox were refused; the others were taken in."""
+
+
 class JobBusyError(JobError):
     """The same job is running already. Wait for it to end."""

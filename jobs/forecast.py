@@ -1,0 +1,15 @@
+"""The forecast job: the newest feature rows through the production model."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mlops.forecasting import ForecastReport, forecast
+from mlops.warehouse import Warehouse
+from mlops.warehouse.bookkeeping import job_run
+
+
+def run(warehouse: Warehouse, as_of: datetime) -> ForecastReport:
+    """Forecast from what was known at `as_of` (UTC)."""
+    with job_run(warehouse, "forecast", as_of):
+        return forecast(warehouse, as_of)
