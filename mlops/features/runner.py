@@ -1,0 +1,165 @@
+"""dbt, run inside this process: the only module that imports it, and only when it is asked to run.
+
+Starting dbt costs seconds, of which all but a third of one are reading the project; so the project is read once a
+process and kept. It is read as for a database of no particular name, and given the real name before a run: else each
+database would want a reading of its own, on disk, too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import URL
+
+from mlops.exceptions import FeaturesError
+from mlops.settings import load
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+    from dbt.contracts.graph.manifest import Manifest
+
+_ONE_AT_A_TIME = Lock()  # dbt keeps its flags, its adapters and its log in globals
+_ANY_DATABASE = "warehouse"
+_QUIET = (
+    "--quiet", "--no-print", "--log-level", "none", "--log-level-file", "none", "--no-write-json",
+    "--no-send-anonymous-usage-stats", "--no-version-check",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One model that dbt built: its relation, the seconds from its first query to its last, rows where it has any."""
+
+    relation: str
+    seconds: float
+    rows: int | None
+
+
+def run(url: URL, *, select: Sequence[str] = (), full_refresh: bool = False) -> list[Node]:
+    """Run `dbt run` on the database at `url` and return what was built, in order of completion.
+
+    Raises FeaturesError, in one line or two, where a model fails or dbt cannot start.
+    """
+    from dbt.cli.main import dbtRunner
+
+    arguments = [*_QUIET, "--no-populate-cache", "run", *_folders()]
+    if select:
+        arguments += ["--select", *select]
+    if full_refresh:
+        arguments += ["--full-refresh"]
+    with _ONE_AT_A_TIME, _environment(url):
+        manifest = _manifest()
+        _name_database(manifest, url.database or "")
+        outcome = dbtRunner(manifest=manifest).invoke(arguments)
+    if not outcome.success:
+        raise _failure(outcome)
+    return [
+        Node(
+            relation=f"{result.node.schema}.{result.node.alias}",
+            seconds=float(result.execution_time),
+            rows=_rows(result.adapter_response) if result.node.config.materialized == "hypertable" else None,
+        )
+        for result in outcome.result.results
+        if result.node.resource_type == "model"
+    ]
+
+
+@cache
+def _manifest() -> Manifest:
+    """Return the project as dbt has read it; the next process reads from disk only what changed since."""
+    from dbt.cli.main import dbtRunner
+
+    with _environment(URL.create("postgresql", database=_ANY_DATABASE)):
+        outcome = dbtRunner().invoke([*_QUIET, "parse", *_folders()])
+    if not outcome.success:
+        raise _failure(outcome)
+    return outcome.result
+
+
+def _name_database(manifest: Manifest, database: str) -> None:
+    """Let every relation of the project be one of `database`."""
+    for node in (*manifest.nodes.values(), *manifest.sources.values()):
+        if node.database != database and getattr(node, "relation_name", None):
+            node.relation_name = node.relation_name.replace(f'"{node.database}".', f'"{database}".', 1)
+        node.database = database
+
+
+@cache
+def _folders() -> tuple[str, ...]:
+    project = str(files("dbt_project"))
+    place = load().home / "dbt"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        writable = os.access(place, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        place = Path(tempfile.mkdtemp(prefix="forecastle-dbt-"))
+    return (
+        "--project-dir", project, "--profiles-dir", project,
+        "--target-path", str(place / "target"), "--log-path", str(place / "logs"),
+    )  # fmt: skip
+
+
+@contextmanager
+def _environment(url: URL) -> Iterator[None]:
+    """Set the variables that profiles.yml reads, for as long as the block lasts."""
+    values = {
+        "FORECASTLE_DBT_HOST": url.host or _one(url.query.get("host")) or "127.0.0.1",
+        "FORECASTLE_DBT_PORT": str(url.port or _one(url.query.get("port")) or 5432),
+        "FORECASTLE_DBT_USER": url.username or _one(url.query.get("user")) or os.environ.get("PGUSER", "postgres"),
+        "FORECASTLE_DBT_PASSWORD": url.password or os.environ.get("PGPASSWORD", ""),
+        "FORECASTLE_DBT_DBNAME": url.database or "postgres",
+        "FORECASTLE_DBT_SSLMODE": _one(url.query.get("sslmode")) or os.environ.get("PGSSLMODE", "prefer"),
+        "DO_NOT_TRACK": "1",
+    }
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _one(value: str | tuple[str, ...] | None) -> str | None:
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _rows(response: dict[str, Any]) -> int:
+    return max(int(response.get("rows_affected") or 0), 0)
+
+
+def _failure(outcome: dbtRunnerResult) -> FeaturesError:
+    results = getattr(outcome.result, "results", None) or []
+    for result in results:
+        if result.status in ("error", "fail"):
+            name = getattr(result.node, "name", "a hook")
+            return FeaturesError(
+                f"dbt could not build {name}: {_first_words(result.message)}. It is as it was before.", model=name
+            )
+    said = _first_words(str(outcome.exception)) if outcome.exception else "it gave no reason"
+    return FeaturesError(f"dbt could not run: {said}.", model=None)
+
+
+def _first_words(message: str | None) -> str:
+    """Return what the database said, without the lines that dbt puts around it."""
+    lines = [line.strip() for line in (message or "").splitlines()]
+    told = [
+        line for line in lines
+        if line and not re.match(r"(Database|Compilation|Runtime|Parsing) Error in |compiled code at ", line)
+    ]  # fmt: skip
+    return " ".join(told)[:300].rstrip(".")
