@@ -6,16 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mlops.settings import load
-
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from mlops.settings import Settings
     from mlops.warehouse import Warehouse
     from mlops.warehouse.embedded import Progress
 
 
+def settings() -> Settings:
+    """Return the settings as the environment has them now."""
+    from mlops.settings import load  # takes as long to import as `--help` may take
+
+    return load()
+
+
 def named_url(database_url: str | None) -> str | None:
     """Return the URL that the user named: `--database-url`, else FORECASTLE_DATABASE_URL; None where neither is set."""
-    return database_url or load().database_url or None
+    return database_url or settings().database_url or None
 
 
 def resolve_url(database_url: str | None) -> str:
@@ -29,7 +37,7 @@ def resolve_url(database_url: str | None) -> str:
     from mlops.warehouse.embedded import ensure_running
 
     with shown_progress() as progress:
-        return ensure_running(load(), progress)
+        return ensure_running(settings(), progress)
 
 
 def open_warehouse(database_url: str | None = None) -> Warehouse:
@@ -51,24 +59,32 @@ def shown_progress() -> Iterator[Progress]:
 
     Nothing is shown, or even loaded, while there is nothing to say.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    bar = Bar(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
-    task = bar.add_task("", total=None, start=False)
+    bars: list[Bar] = []
 
     def show(what: str, done: float | None) -> None:
-        bar.start()
-        bar.update(task, description=what, total=None if done is None else 1.0, completed=done or 0.0)
+        if not bars:
+            bars.append(_bar())
+        bars[0].update(
+            bars[0].task_ids[0], description=what, total=None if done is None else 1.0, completed=done or 0.0
+        )
 
     try:
         yield show
     finally:
-        bar.stop()
+        for bar in bars:
+            bar.stop()
+
+
+def _bar() -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    bar.add_task("")
+    bar.start()
+    return bar
 
 
 def _migrate_if_bare(warehouse: Warehouse) -> None:

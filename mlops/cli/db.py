@@ -11,10 +11,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlops.cli.connect import named_url, open_warehouse, resolve_url, shown_progress
+from mlops.cli.connect import named_url, open_warehouse, resolve_url, settings, shown_progress
 from mlops.domain import Role
 from mlops.exceptions import EmbeddedServerError, SettingsError, WarehouseError
-from mlops.settings import load
 
 db_app = typer.Typer(name="db", help="The database: start, stop, connect, migrate.", no_args_is_help=True)
 
@@ -48,7 +47,7 @@ def up(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     from mlops.warehouse.embedded import embedded_server
     from mlops.warehouse.migrate import migrate
 
-    server = embedded_server(load())
+    server = embedded_server(settings())
     with shown_progress() as progress:
         started = server.up(progress)
         progress("Bringing the tables up to date", None)
@@ -73,7 +72,7 @@ def down(database_url: DatabaseUrl = None) -> None:
     from mlops.warehouse.embedded import embedded_server
 
     with shown_progress() as progress:
-        stopped = embedded_server(load()).down(progress)
+        stopped = embedded_server(settings()).down(progress)
     typer.echo("The embedded TimescaleDB was stopped." if stopped else "The embedded TimescaleDB is not running.")
 
 
@@ -126,7 +125,7 @@ def _role_url(role: RoleName, database_url: str | None) -> str:
 
     open_warehouse(None).close()
     with shown_progress() as progress:
-        return role_url(embedded_server(load()), role.role, progress)
+        return role_url(embedded_server(settings()), role.role, progress)
 
 
 def _refuse_if_named(database_url: str | None, verb: str) -> None:
@@ -140,7 +139,7 @@ def _refuse_if_named(database_url: str | None, verb: str) -> None:
 def _psql() -> Path:
     from mlops.warehouse.embedded.private_copy import private_copy
 
-    private = private_copy(load().home.resolve())
+    private = private_copy(settings().home.resolve())
     found = private.path("psql") if private else shutil.which("psql")
     if found is None:
         raise EmbeddedServerError("psql is not installed. Debian has it in the package postgresql-client.")

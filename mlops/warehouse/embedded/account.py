@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from mlops.exceptions import EmbeddedServerError
 from mlops.warehouse.embedded.failures import failed
+
+_WORKING_FOLDER = re.compile(r"/proc/(\d+)/cwd -> (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,19 @@ class Account:
 
         This user does it, not root: root must not write where another user could have put a link.
         """
-        script = 'rm -f -- "$1.new" && cat > "$1.new" && mv -- "$1.new" "$1"'
+        script = 'rm -f -- "$1.new" && cat > "$1.new" && sync -- "$1.new" && mv -- "$1.new" "$1"'
         answer = self.run(["/bin/sh", "-c", script, "sh", path], stdin=text)
         if answer.returncode != 0:
             raise failed(f"{path} could not be written", answer.stdout, path.parent)
+
+    def working_folders(self, processes: str = "[0-9]*") -> dict[int, Path]:
+        """Return the working folder of every process of this user's, or of the one with the number `processes`.
+
+        This user asks, since in most containers root may not look into another user's processes. `ls` fails for those
+        that are not ours or have just ended, and lists the others.
+        """
+        answer = self.run(["/bin/sh", "-c", f"ls -ld /proc/{processes}/cwd"])
+        return {int(pid): Path(folder) for pid, folder in _WORKING_FOLDER.findall(answer.stdout)}
 
     def make_folder(self, parent: Path, prefix: str) -> Path:
         """Make a folder of this user's in `parent`, under a new name that begins with `prefix`."""
@@ -76,10 +88,17 @@ class Account:
                 )
 
 
-def server_account() -> Account:
-    """Return the account for the server: our own; for root that of `postgres`, or `nobody` where there is none."""
+def server_account(cluster: Path) -> Account:
+    """Return the account for the server whose things are in `cluster`, a folder that may not exist yet.
+
+    It is our own account. For root it is the owner of the folder, so that the data keeps its owner when the machine's
+    users change; at the first time `postgres`, or `nobody` where there is none.
+    """
     if os.geteuid() != 0:
         return Account()
+    if cluster.exists() and cluster.stat().st_uid != 0:
+        owner = cluster.stat()
+        return Account(owner.st_uid, owner.st_gid, f"number {owner.st_uid}")
     for name in ("postgres", "nobody"):
         try:
             entry = pwd.getpwnam(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 from mlops.exceptions import EmbeddedServerError
 
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|You don't have enough free space", re.IGNORECASE)
-_WORST = re.compile(r"(?:FATAL|PANIC|ERROR|error|E|dpkg-deb: error): +(.+)")
+_WORST = re.compile(r"\b(?:FATAL|PANIC|ERROR|error|E): +(.+)")
+_NOTHING = 1024 * 1024
 
 
 def disk_full(folder: Path) -> EmbeddedServerError:
@@ -25,13 +27,19 @@ def disk_full(folder: Path) -> EmbeddedServerError:
 
 def failed(what: str, output: str, folder: Path, log: Path | None = None) -> EmbeddedServerError:
     """Return the error for `what` that ended with `output`: its worst line, and where the log is."""
-    if _FULL.search(output):
+    if _FULL.search(output) or _free(folder) < _NOTHING:
         return disk_full(folder)
     worst = _WORST.findall(output)
     lines = [line for line in output.splitlines() if line.strip()]
     reason = worst[0] if worst else (lines[-1] if lines else "it said nothing")
     where = f" Its log: {log}." if log else ""
     return EmbeddedServerError(f"{what}: {reason.strip().rstrip('.')}.{where}", output=output, log=log)
+
+
+def _free(folder: Path) -> int:
+    """Return how many bytes are free: on a full disk the log that would say so could not be written either."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 @contextmanager

@@ -6,6 +6,7 @@ On the embedded server each has one login, `owner`, `worker` and `analyst`, with
 - it is a member of its role and of nothing else, so there is nothing stronger to change to: SET ROLE to another role is
   refused, and RESET ROLE leads back to the role or to the bare login, which has what the role has;
 - its sessions begin in the role (ALTER ROLE ... SET role), so that what `owner` makes belongs to forecastle_owner;
+- large objects, which PostgreSQL lets anybody make, are for the administrator alone;
 - the analyst's transactions are read-only unless it says otherwise. That is courtesy: what keeps it from writing is
   that it has been granted SELECT alone.
 """
@@ -17,6 +18,14 @@ from mlops.exceptions import NotMigratedError
 from mlops.warehouse.embedded.place import locked
 from mlops.warehouse.embedded.progress import Progress, silent
 from mlops.warehouse.embedded.server import EmbeddedServer
+
+_NO_LARGE_OBJECTS = """
+REVOKE EXECUTE ON FUNCTION
+    pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea),
+    pg_catalog.lo_put(oid, bigint, bytea), pg_catalog.lowrite(integer, bytea), pg_catalog.lo_truncate(integer, integer),
+    pg_catalog.lo_truncate64(integer, bigint), pg_catalog.lo_unlink(oid)
+FROM PUBLIC
+"""
 
 
 def role_url(server: EmbeddedServer, role: Role, progress: Progress = silent) -> str:
@@ -41,6 +50,7 @@ def role_url(server: EmbeddedServer, role: Role, progress: Progress = silent) ->
             connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(word)))
             connection.execute(sql.SQL("GRANT {} TO {}").format(group, name))
             connection.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(name, sql.Literal(role.value)))
+            connection.execute(_NO_LARGE_OBJECTS)
             if role is Role.ANALYST:
                 connection.execute(sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(name))
     _, _, where = admin.rpartition("@")

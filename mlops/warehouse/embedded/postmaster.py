@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +32,7 @@ class PortTakenError(EmbeddedServerError):
     """The port was taken by another program between looking and listening."""
 
 
-def running(place: Place) -> Postmaster | None:
+def running(place: Place, account: Account) -> Postmaster | None:
     """Return the server that runs on the data folder, or None.
 
     A pid file alone says nothing: its process may be dead, or its number may be another program's by now.
@@ -46,16 +44,16 @@ def running(place: Place) -> Postmaster | None:
     if len(lines) < 4 or not lines[0].strip().isdigit() or not lines[3].strip().isdigit():
         return None
     pid = int(lines[0])
-    if not _serves(pid, place.data):
+    if account.working_folders(str(pid)).get(pid) != place.data:
         return None
     return Postmaster(pid, int(lines[3]), ready=len(lines) >= 8 and lines[7].strip() == "ready")
 
 
-def wait_until_ready(place: Place) -> Postmaster | None:
+def wait_until_ready(place: Place, account: Account) -> Postmaster | None:
     """Return the running server once it takes connections; None where none runs. Raises EmbeddedServerError."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        server = running(place)
+        server = running(place, account)
         if server is None or server.ready:
             return server
         time.sleep(0.1)
@@ -70,7 +68,7 @@ def start(place: Place, programs: Programs, account: Account) -> Postmaster:
 
     Raises PortTakenError, or EmbeddedServerError with the reason that the log gives.
     """
-    _clear_the_way(place)
+    _clear_the_way(place, account)
     if place.log.exists() and place.log.stat().st_size > 10_000_000:
         place.log.replace(place.log.with_suffix(".log.old"))
     before = place.log.stat().st_size if place.log.exists() else 0
@@ -87,7 +85,7 @@ def start(place: Place, programs: Programs, account: Account) -> Postmaster:
             str(_PATIENCE),
         ]
     )
-    server = running(place)
+    server = running(place, account)
     if answer.returncode == 0 and server is not None:
         return server
     said = _said(place.log, before)
@@ -98,7 +96,7 @@ def start(place: Place, programs: Programs, account: Account) -> Postmaster:
 
 def stop(place: Place, programs: Programs, account: Account) -> bool:
     """Stop the server, breaking off what it is doing; nothing that was committed is lost. False where none runs."""
-    if running(place) is None:
+    if running(place, account) is None:
         return False
     answer = account.run(
         [
@@ -113,7 +111,7 @@ def stop(place: Place, programs: Programs, account: Account) -> bool:
             str(_PATIENCE),
         ]
     )
-    if answer.returncode != 0 and running(place) is not None:
+    if answer.returncode != 0 and running(place, account) is not None:
         raise failed("The embedded TimescaleDB did not stop", answer.stdout, place.folder, place.log)
     return True
 
@@ -140,15 +138,15 @@ def _said(log: Path, since: int) -> str:
         return file.read().decode("utf-8", "replace")
 
 
-def _clear_the_way(place: Place) -> None:
+def _clear_the_way(place: Place, account: Account) -> None:
     """Wait for what a killed server left behind to end, then put away a pid file that is nobody's.
 
-    PostgreSQL itself takes over the pid file of a dead process, and refuses where the number has become that of another
-    program of the same user. Only that case is ours: nobody serves the folder, and nobody can begin to while we hold
-    the lock.
+    PostgreSQL itself takes over the pid file of a dead process, and refuses where the file is damaged or the number has
+    become that of another program. Only that is left to us: nobody serves the folder, and nobody can begin to while we
+    hold the lock.
     """
     deadline = time.monotonic() + 30
-    while left := list(_processes_in(place.data)):
+    while left := [pid for pid, folder in account.working_folders().items() if folder == place.data]:
         if time.monotonic() > deadline:
             raise EmbeddedServerError(
                 f"Processes of an earlier server still use {place.data}: {', '.join(map(str, left))}. End them "
@@ -156,34 +154,8 @@ def _clear_the_way(place: Place) -> None:
             )
         time.sleep(0.1)
     pid_file = place.data / "postmaster.pid"
-    try:
-        pid = int(pid_file.read_text("utf-8").split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
+    if not pid_file.exists():
         return
-    if Path(f"/proc/{pid}").exists():
+    number = pid_file.read_text("utf-8").split("\n", 1)[0].strip()
+    if not number.isdigit() or Path("/proc", number).exists():
         pid_file.unlink()
-
-
-def _serves(pid: int, data: Path) -> bool:
-    """Whether process `pid` is a server on `data`: its working folder is the data folder."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink() == data
-    except FileNotFoundError:
-        return not Path("/proc/self").exists()
-    except PermissionError:
-        return False
-
-
-def _processes_in(data: Path) -> Iterator[int]:
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "cwd").readlink() == data:
-                yield int(entry.name)
-        except OSError:
-            continue

@@ -101,6 +101,10 @@ def fetch(home: Path, progress: Progress) -> Programs:
 def _build(work: Path, place: Path, progress: Progress) -> None:
     """Make the copy in `work`, then put it in `place`."""
     patchelf = _patchelf()
+    if not Path("/usr/share/zoneinfo/UTC").exists():
+        raise EmbeddedServerError(
+            "PostgreSQL needs the machine's time zones: `apt-get install tzdata`, then try again."
+        )
     progress("Asking the Debian mirror for TimescaleDB", None)
     apt = Apt(work / "apt", SUITE, ABSENT)
     architecture = ARCHITECTURES.get(apt.architecture)
@@ -123,6 +127,7 @@ def _build(work: Path, place: Path, progress: Progress) -> None:
     mark = {"root": str(place), "packages": [package.name for package in packages]}
     (root / "forecastle.json").write_text(json.dumps(mark, indent=1), encoding="utf-8")
     root.chmod(0o755)
+    _checked(["sync", "-f", root], "The private copy could not be written", work)
     if place.exists():
         place.rename(work / "old")
     root.rename(place)

@@ -56,12 +56,7 @@ def _folders() -> Iterator[Path]:
     pg_config = shutil.which("pg_config")
     if pg_config:
         yield from _asked(Path(pg_config), "--bindir")
-    for pattern in (
-        "usr/lib/postgresql/*/bin",
-        "usr/pgsql-*/bin",
-        "usr/local/pgsql/bin",
-        "opt/homebrew/opt/postgresql@*/bin",
-    ):
+    for pattern in ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin"):
         yield from sorted(Path("/").glob(pattern))
 
 

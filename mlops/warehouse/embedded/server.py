@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,9 +66,9 @@ class EmbeddedServer:
         """
         place = self.place
         with locked(place.folder / "lock", progress), explained(place.folder):
-            account = server_account()
+            account = server_account(place.cluster)
             major = self._prepare(place, account)
-            server = wait_until_ready(place)
+            server = wait_until_ready(place, account)
             if server is not None:
                 return Started(self._url(place, server), started=False, created=False)
             programs = self.programs(major, progress)
@@ -92,18 +92,17 @@ class EmbeddedServer:
         if not place.data.exists():
             return False
         with locked(place.folder / "lock", progress), explained(place.folder):
-            if wait_until_ready(place) is None:
+            account = server_account(place.cluster)
+            if wait_until_ready(place, account) is None:
                 return False
-            return stop(place, self.programs(data_major(place), progress), server_account())
+            return stop(place, self.programs(data_major(place), progress), account)
 
     def programs(self, major: int | None, progress: Progress = silent) -> Programs:
         """Return the programs to serve data of version `major` (None: any): those of the last time, installed, private.
 
         Raises EmbeddedServerError where there are none and none can be had.
         """
-        last = last_programs(self.place)
-        candidates = [programs_in(last) if last else None, *installed(), private_copy(self.home.resolve())]
-        for one in candidates:
+        for one in self._candidates():
             if one is not None and major in (None, one.major):
                 return one
         if major not in (None, MAJOR):
@@ -114,11 +113,16 @@ class EmbeddedServer:
             )
         return fetch(self.home, progress)
 
+    def _candidates(self) -> Iterator[Programs | None]:
+        last = last_programs(self.place)
+        yield programs_in(last) if last else None
+        yield from installed()
+        yield private_copy(self.home.resolve())
+
     def _prepare(self, place: Place, account: Account) -> int | None:
-        if not place.cluster.exists():
-            place.cluster.mkdir(mode=0o700)
-            if account.uid is not None and account.gid is not None:
-                os.chown(place.cluster, account.uid, account.gid)
+        place.cluster.mkdir(mode=0o700, exist_ok=True)
+        if account.uid is not None and account.gid is not None and place.cluster.stat().st_uid == 0:
+            os.chown(place.cluster, account.uid, account.gid)
         account.require_entry(place.cluster)
         return data_major(place)
 
@@ -147,7 +151,15 @@ def _update_extension(url: str) -> None:
     """Let the database use the TimescaleDB that is there now; it must be the first statement of a session."""
     import psycopg
 
-    with psycopg.connect(url, autocommit=True) as connection:
+    try:
+        connection = psycopg.connect(url, autocommit=True)
+    except psycopg.OperationalError as error:
+        reason = " ".join(str(error).split())
+        raise EmbeddedServerError(
+            f"The embedded TimescaleDB was started and does not let us in: {reason}. Where the password is wrong: "
+            "`forecastle db down`, move passwords.json away, `forecastle db up`."
+        ) from error
+    with connection:
         try:
             connection.execute("ALTER EXTENSION timescaledb UPDATE")
         except psycopg.errors.UndefinedObject:

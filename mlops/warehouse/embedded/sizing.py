@@ -12,9 +12,10 @@ MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the server has to live with: bytes of memory, bytes free on the data's disk, processor cores."""
+    """What the server has to live with: bytes of memory, of which in /dev/shm; bytes free on its disk; cores."""
 
     memory: int
+    shared_memory: int
     disk_free: int
     cores: int
 
@@ -29,7 +30,8 @@ def this_machine(folder: Path) -> Machine:
             continue
         if text.isdigit():
             memory = min(memory, int(text))
-    return Machine(memory, shutil.disk_usage(folder).free, len(os.sched_getaffinity(0)))
+    shared = shutil.disk_usage("/dev/shm").total if Path("/dev/shm").is_dir() else 0  # noqa: S108
+    return Machine(memory, shared, shutil.disk_usage(folder).free, len(os.sched_getaffinity(0)))
 
 
 def sizes(machine: Machine) -> dict[str, str]:
@@ -45,6 +47,8 @@ def sizes(machine: Machine) -> dict[str, str]:
         "maintenance_work_mem": _mb(machine.memory / 16, 32, 512),
         "min_wal_size": _mb(machine.disk_free / 80, 32, 256),
         "max_wal_size": _mb(machine.disk_free / 10, 64, 4096),
+        # A container's /dev/shm has 64 MB by default: a parallel query would fail in it. Files do as well, if slower.
+        "dynamic_shared_memory_type": "posix" if machine.shared_memory >= 512 * MB else "mmap",
         "max_parallel_workers": str(machine.cores),
         "max_parallel_workers_per_gather": str(min(machine.cores, 4)),
         # TimescaleDB takes one for its launcher and one for each database, the rest is for parallel queries.

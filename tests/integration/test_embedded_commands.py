@@ -1,0 +1,103 @@
+"""`forecastle db` on the embedded server, as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from server_for_tests import PREFIX, fast_server
+
+from mlops.warehouse.embedded import EmbeddedServer
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+MAIN = """
+import sys
+from mlops.cli.db import db_app
+from mlops.exceptions import ForecastleError
+try:
+    db_app()
+except ForecastleError as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}home-"))
+    home.chmod(0o755)
+    yield home
+    EmbeddedServer(home, home).down()
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="module")
+def db(home: Path) -> Run:
+    """Run `forecastle db ...` with a home of its own; PostgreSQL counts as installed, which saves fetching it again."""
+    programs = fast_server(home).programs(None).folder
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FORECASTLE_")}
+    environment = kept | {"FORECASTLE_HOME": str(home), "PATH": f"{programs}:{os.environ['PATH']}"}
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", MAIN, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env=environment | more,
+        )
+
+    return run
+
+
+def test_the_way_of_a_newcomer(db: Run, home: Path) -> None:
+    up = db("up")
+    assert up.returncode == 0, up.stderr
+    assert up.stdout.startswith("The embedded TimescaleDB was made and started on 127.0.0.1:")
+    assert up.stdout.count("\n") == 1
+    again = json.loads(db("up", "--json").stdout)
+    assert (again["started"], again["created"], again["revision"]) == (False, False, "0004")
+    assert db("url").stdout.strip() == again["url"]
+    assert json.loads(db("url", "--json").stdout) == {"url": again["url"]}
+    assert db("migrate").stdout == "The tables are at revision 0004.\n"
+
+    query = db("psql", "--", "-XAtc", "SELECT current_user || ' at ' || current_setting('search_path')")
+    assert query.stdout == "forecastle_analyst at analytics, public\n"
+    assert db("psql", "--role", "owner", "--", "-XAtc", "SELECT current_user").stdout == "forecastle_owner\n"
+    assert db("psql", "--", "-XAtc", "SELECT nonsense").returncode == 1
+    named = db("psql", "--", "-XAtc", "SELECT current_user", FORECASTLE_DATABASE_URL=again["url"])
+    assert named.stdout == "forecastle\n"
+    assert oct(home.joinpath("passwords.json").stat().st_mode)[-3:] == "600"
+
+    assert db("down").stdout == "The embedded TimescaleDB was stopped.\n"
+    assert db("down").stdout == "The embedded TimescaleDB is not running.\n"
+    assert db("psql", "--", "-XAtc", "SELECT 1").stdout == "1\n"
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+@pytest.mark.parametrize("way", ["option", "environment"])
+def test_a_server_of_the_users_is_not_ours(db: Run, command: str, way: str) -> None:
+    url = "postgresql://me@127.0.0.1:9/db"
+    ended = db(command, "--database-url", url) if way == "option" else db(command, FORECASTLE_DATABASE_URL=url)
+    assert ended.returncode == 1
+    assert "not ours to" in ended.stderr
+    assert db("url", FORECASTLE_DATABASE_URL=url).stdout == url + "\n"
+    refused = db("url", "--role", "analyst", "--database-url", url)
+    assert refused.returncode == 1
+    assert "CREATE ROLE me LOGIN" in refused.stderr
+
+
+def test_a_password_is_not_among_the_arguments(db: Run, tmp_path: Path) -> None:
+    spy = tmp_path / "psql"
+    spy.write_text('#!/bin/sh\necho "$@ $PGPASSWORD"\n')
+    spy.chmod(0o755)
+    said = db("psql", PATH=f"{tmp_path}:{os.environ['PATH']}", FORECASTLE_DATABASE_URL="postgresql://me:secret@h:9/d")
+    assert said.stdout == "--dbname postgresql://me@h:9/d secret\n"
