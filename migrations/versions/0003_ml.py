@@ -51,6 +51,15 @@ def upgrade() -> None:
         COMMENT ON TABLE ml.training_rows IS 'One row per run, symbol, timeframe and bar, while the run goes on.';
         COMMENT ON COLUMN ml.training_rows.label_known_at IS 'When the label of the longest horizon is known.';
 
+        -- Filled and read within seconds: autovacuum is too late, and only the owner may ANALYZE (before PostgreSQL 17).
+        CREATE FUNCTION ml.analyze_training_rows() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+            SET search_path = pg_catalog, pg_temp AS $$
+        BEGIN
+            ANALYZE ml.training_rows;
+        END $$;
+        REVOKE EXECUTE ON FUNCTION ml.analyze_training_rows FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION ml.analyze_training_rows TO forecastle_worker;
+
         CREATE TABLE ml.artifacts (
             sha256     text PRIMARY KEY,
             format     text NOT NULL CHECK (format = 'onnx'),
@@ -85,7 +94,7 @@ def upgrade() -> None:
             PRIMARY KEY (model, version)
         );
         COMMENT ON TABLE ml.versions IS 'One row per model version, never changed: all that is needed to train it again.';
-        COMMENT ON COLUMN ml.versions.data_fingerprint IS 'MD5 over the training rows, features and labels in key order.';
+        COMMENT ON COLUMN ml.versions.data_fingerprint IS 'SHA-256 over the training rows, features and labels in key order.';
 
         CREATE TABLE ml.references (
             model   text NOT NULL,
@@ -310,5 +319,6 @@ def downgrade() -> None:
     op.execute("""
         DROP TABLE ml.unresolved, ml.outcomes, ml.predictions, ml.aliases, ml.alias_moves, ml.baselines, ml.references,
                    ml.versions, ml.artifacts, ml.training_rows, ml.runs;
-        DROP FUNCTION ml.follow_outcomes, ml.follow_predictions, ml.move_alias, ml.note_from_version, ml.refuse_change
+        DROP FUNCTION ml.follow_outcomes, ml.follow_predictions, ml.move_alias, ml.note_from_version, ml.refuse_change,
+                      ml.analyze_training_rows
     """)

@@ -1,0 +1,30 @@
+-- Fill the candidates for a training set as of :as_of; a row counts under the first cause that applies.
+-- Grain: one row per symbol and bar of the timeframe. `date` is the UTC day of `as_of` for daily bars, else `as_of`.
+INSERT INTO pg_temp.candidates
+SELECT
+    t.symbol_id,
+    t.timeframe,
+    t.ts,
+    t.as_of,
+    CASE WHEN t.timeframe = 'd1' THEN date_trunc('day', t.as_of, 'UTC') ELSE t.as_of END,
+    k.label_known_at,
+    t.feature_set_version,
+    CASE
+        WHEN num_nulls(
+            t.return_1, t.return_5, t.return_10, t.return_20, t.volatility_10, t.volatility_20,
+            t.sma_ratio_5, t.sma_ratio_20, t.sma_ratio_50, t.ema_ratio_12, t.ema_ratio_26, t.macd_hist, t.rsi_14,
+            t.bollinger_b_20, t.atr_14, t.volume_zscore_20, t.volume_ratio_5_20, t.range_1, t.gap_1,
+            t.stochastic_k_14
+        ) > 0 THEN 'null_feature'
+        -- a bar that the market knew only after its successor: the row could not be used at its as_of
+        WHEN t.known_at > t.as_of THEN 'known_late'
+        WHEN k.label_known_at IS NULL OR k.label_known_at > :as_of THEN 'label_unknown'
+    END
+FROM features.technical AS t
+LEFT JOIN labels.forward AS l USING (symbol_id, timeframe, ts)
+CROSS JOIN LATERAL (
+    SELECT CASE CAST(:longest_horizon AS integer)
+        WHEN 1 THEN l.known_at_1 WHEN 5 THEN l.known_at_5 WHEN 10 THEN l.known_at_10 WHEN 20 THEN l.known_at_20
+    END AS label_known_at
+) AS k
+WHERE t.timeframe = :timeframe AND t.as_of <= :as_of

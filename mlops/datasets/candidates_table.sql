@@ -1,0 +1,12 @@
+-- A table for the transaction: what a training set might be made of.
+-- Grain: one row per symbol and bar of the timeframe; `cause` says why it is left out, NULL that it is not.
+CREATE TEMPORARY TABLE candidates (
+    symbol_id           bigint NOT NULL,
+    timeframe           text NOT NULL,
+    ts                  timestamptz NOT NULL,
+    as_of               timestamptz NOT NULL,
+    date                timestamptz NOT NULL,
+    label_known_at      timestamptz,
+    feature_set_version text NOT NULL,
+    cause               text
+) ON COMMIT DROP

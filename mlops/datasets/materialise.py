@@ -1,0 +1,110 @@
+"""Put the rows of a run into ml.training_rows, each with its part, for the checks to prove and the trainer to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from mlops.datasets.split import plan_split
+from mlops.exceptions import DatasetError
+from mlops.modelling import Part, SplitPlan
+from mlops.spec import Spec
+from mlops.warehouse import sql
+
+CAUSES: Mapping[str, str] = {
+    "null_feature": "a feature is NULL: a zero denominator, or a value that the source lacks",
+    "known_late": "a bar behind the row was known only after the row's as_of",
+    "label_unknown": "the label of the longest horizon is not known yet",
+}
+"""Why a row is in no part; a row counts under the first that applies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Materialised:
+    """What `materialise` has put into ml.training_rows.
+
+    Attributes:
+        rows: number of rows by part, `purged` and `embargoed` among them.
+        excluded: number of rows left out, by cause (see CAUSES).
+        data_from: `as_of` of the first row, UTC.
+        data_to: when the last label is known, UTC.
+        filled_at: when it was done, by the database's clock.
+    """
+
+    plan: SplitPlan
+    rows: Mapping[str, int]
+    excluded: Mapping[str, int]
+    data_from: datetime
+    data_to: datetime
+    feature_set_version: str
+    filled_at: datetime
+
+    @property
+    def n_used(self) -> int:
+        """Number of rows in the three parts."""
+        return sum(self.rows[part] for part in Part)
+
+
+def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetime) -> Materialised:
+    """Fill ml.training_rows with what was known at `as_of` (UTC), split by `mlops.datasets.split`.
+
+    In are the rows of the spec's timeframe with `as_of` not after it, all twenty features, no bar behind them that was
+    known later than the row's own `as_of`, and a label of the longest horizon that was known at `as_of`.
+
+    Raises:
+        DatasetError: there are too few dates, or the rows are of several versions of the feature set.
+    """
+    wanted = {"timeframe": spec.timeframe, "as_of": as_of, "longest_horizon": max(spec.horizons)}
+    connection.execute(sql("datasets", "planning"))
+    connection.execute(sql("datasets", "candidates_table"))
+    connection.execute(sql("datasets", "candidates"), wanted)
+    dates = connection.execute(sql("datasets", "dates")).all()
+    usable = [row for row in dates if row.n_usable]
+    excluded = {cause: sum(getattr(row, f"n_{cause}") for row in dates) for cause in CAUSES}
+    if not usable:
+        counts = ", ".join(f"{n} {cause}" for cause, n in excluded.items())
+        raise DatasetError(
+            f"There is no {spec.timeframe} row to train on as of {as_of:%Y-%m-%d %H:%M} UTC ({counts}). "
+            "Ingest bars and run `forecastle features build`, or train as of a later moment.",
+            excluded=excluded,
+        )
+    versions = {row.first_version for row in usable} | {row.last_version for row in usable}
+    if len(versions) > 1:
+        raise DatasetError(
+            f"The features are of several versions ({', '.join(sorted(versions))}). "
+            "Rebuild them all: `forecastle features build --full`."
+        )
+    plan = plan_split([row.date for row in usable], spec.split, max(spec.horizons))
+    connection.execute(
+        sql("datasets", "fill"),
+        {
+            "run_id": run_id,
+            "validation_from": plan.validation_from,
+            "validation_open_from": plan.validation_open_from,
+            "test_from": plan.test_from,
+            "test_open_from": plan.test_open_from,
+        },
+    )
+    connection.execute(text("SELECT ml.analyze_training_rows()"))
+    counted = {row.split: row.n for row in connection.execute(sql("datasets", "counts"), {"run_id": run_id})}
+    rows = {split: counted.get(split, 0) for split in (*Part, "purged", "embargoed")}
+    if not all(rows[part] for part in Part):
+        raise DatasetError(f"A part of the split has no rows ({rows}). Ingest a longer history.", rows=rows)
+    return Materialised(
+        plan=plan,
+        rows=rows,
+        excluded=excluded,
+        data_from=min(row.data_from for row in usable),
+        data_to=max(row.data_to for row in usable),
+        feature_set_version=versions.pop(),
+        filled_at=connection.execute(text("SELECT clock_timestamp()")).scalar_one(),
+    )
+
+
+def clear(connection: Connection, run_id: UUID) -> None:
+    """Take the rows of the run out of ml.training_rows again."""
+    connection.execute(sql("datasets", "clear"), {"run_id": run_id})

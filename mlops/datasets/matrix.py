@@ -1,0 +1,101 @@
+"""The rows of a run as arrays, always in the same order, and the fingerprint that tells two sets apart."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from mlops.domain import HORIZONS, TECHNICAL_FEATURES
+from mlops.exceptions import DatasetError
+from mlops.modelling import Matrix, Part
+from mlops.warehouse import sql
+from mlops.warehouse.reading import read_arrays
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_COLUMNS = ("symbol_id", "as_of", "part", "features", "returns", "directions")
+
+
+def read_matrix(
+    connection: Connection, run_id: UUID, horizons: tuple[int, ...], *, filled_at: datetime, n_rows: int
+) -> Matrix:
+    """Return the rows of the run's three parts, ordered by `as_of` and then symbol, features rounded to float32.
+
+    float32 is what the exported model compares in: what is trained on the rounded values has no value that falls on
+    the other side of a threshold after the export.
+
+    Args:
+        connection: to the warehouse.
+        run_id: whose rows `materialise` has put into ml.training_rows.
+        horizons: which labels, an ascending choice of `mlops.domain.HORIZONS`.
+        filled_at: when that was; a feature or label that was rewritten since is not read.
+        n_rows: how many rows the three parts have.
+
+    Raises:
+        DatasetError: rows are missing because they were rewritten meanwhile, or hold a value that is no number.
+    """
+    import numpy as np
+
+    connection.execute(sql("datasets", "planning"))
+    read = read_arrays(connection, sql("datasets", "matrix"), {"run_id": run_id, "filled_at": filled_at}, _COLUMNS)
+    if len(read["symbol_id"]) != n_rows:
+        raise DatasetError(
+            f"{n_rows - len(read['symbol_id'])} of {n_rows} training rows were rewritten while the run went on. "
+            "Train again when no features are being built.",
+            run_id=run_id,
+        )
+    order = np.lexsort((read["symbol_id"], read["as_of"]))
+    chosen = [HORIZONS.index(horizon) for horizon in horizons]
+    features = read["features"].astype(np.float32)[order]
+    returns = read["returns"][:, chosen][order]
+    directions = read["directions"][:, chosen].astype(np.int8)[order]
+    if not np.isfinite(features).all() or not np.isfinite(returns).all() or (directions < 0).any():
+        raise DatasetError(
+            "A training row has a feature or label that is missing, infinite or too large for float32. "
+            "`forecastle check` names the rows.",
+            run_id=run_id,
+        )
+    part = read["part"].astype(np.int8)[order]
+    if (np.diff(part) < 0).any() or set(part.tolist()) != set(range(len(Part))):
+        raise DatasetError("The parts of the training set do not follow each other in time.", run_id=run_id)
+    return Matrix(
+        feature_names=TECHNICAL_FEATURES,
+        horizons=horizons,
+        features=features,
+        returns=returns,
+        directions=directions,
+        part=part,
+        symbol_id=read["symbol_id"][order],
+        as_of=read["as_of"][order],
+    )
+
+
+def fingerprint(matrix: Matrix) -> str:
+    """Return the SHA-256, in hexadecimal, of what training sees: the same rows give the same, in any database.
+
+    Hashed are, in the matrix's order: the names of the features and the horizons, then the bytes, little-endian, row
+    by row, of `as_of` (int64 microseconds since 1970 UTC), `symbol_id` (int64), part (int8), features (float32),
+    returns (float64) and directions (int8), one array after the other.
+    """
+    import numpy as np
+
+    def little_endian(array: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
+        return np.ascontiguousarray(array, dtype=dtype)
+
+    digest = hashlib.sha256(repr((matrix.feature_names, matrix.horizons)).encode())
+    for array, dtype in (
+        (matrix.as_of.astype("datetime64[us]").view(np.int64), "<i8"),
+        (matrix.symbol_id, "<i8"),
+        (matrix.part, "i1"),
+        (matrix.features, "<f4"),
+        (matrix.returns, "<f8"),
+        (matrix.directions, "i1"),
+    ):
+        digest.update(little_endian(array, dtype).data)
+    return digest.hexdigest()
