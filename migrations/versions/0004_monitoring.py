@@ -83,7 +83,7 @@ def upgrade() -> None:
 
         GRANT SELECT ON ALL TABLES IN SCHEMA monitoring TO forecastle_worker;
         GRANT INSERT, UPDATE ON monitoring.job_runs, monitoring.feature_drift, monitoring.drift TO forecastle_worker;
-        GRANT INSERT ON monitoring.check_results TO forecastle_worker;
+        GRANT INSERT, UPDATE ON monitoring.check_results TO forecastle_worker;
     """)
     op.execute("RESET ROLE")
 

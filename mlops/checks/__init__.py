@@ -1,1 +1,21 @@
-"""Whether today's data may be used: Great Expectations against the warehouse, results in monitoring."""
+"""Whether today's data may be used: Great Expectations against the warehouse, results in monitoring.
+
+`daily` and `training` run the suites of `expectations/`; `gate` raises where one of them does not hold.
+"""
+
+from mlops.checks.report import CheckReport, CheckResult, gate
+from mlops.checks.run import BEGINNING, DAILY, TRAINING, daily, run, training
+from mlops.checks.suites import names as suite_names
+
+__all__ = [
+    "BEGINNING",
+    "DAILY",
+    "TRAINING",
+    "CheckReport",
+    "CheckResult",
+    "daily",
+    "gate",
+    "run",
+    "suite_names",
+    "training",
+]

@@ -1,0 +1,70 @@
+"""The query that shows the rows at fault, for each type of expectation that the suites use.
+
+Great Expectations has one of its own, but over a query asset it is not SQL that a database takes (1.24 leaves out the
+parentheses). The verdict is Great Expectations'; what is written here only shows its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlops.checks.parameters import Parameters
+from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation
+from mlops.exceptions import ChecksError
+
+
+def _is_null(kwargs: Mapping[str, Any]) -> str:
+    return f"{kwargs['column']} IS NULL"
+
+
+def _is_outside(kwargs: Mapping[str, Any]) -> str:
+    column, bounds = kwargs["column"], []
+    if "min_value" in kwargs:
+        bounds.append(f"{column} {'>' if kwargs.get('strict_min') else '>='} {_literal(kwargs['min_value'])}")
+    if "max_value" in kwargs:
+        bounds.append(f"{column} {'<' if kwargs.get('strict_max') else '<='} {_literal(kwargs['max_value'])}")
+    return f"NOT ({' AND '.join(bounds)})"
+
+
+def _is_not_in_set(kwargs: Mapping[str, Any]) -> str:
+    return f"{kwargs['column']} NOT IN ({', '.join(_literal(value) for value in kwargs['value_set'])})"
+
+
+def _is_not_greater(kwargs: Mapping[str, Any]) -> str:
+    return f"{kwargs['column_A']} <= {kwargs['column_B']}"
+
+
+_CONDITIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "expect_column_values_to_not_be_null": _is_null,
+    "expect_column_values_to_be_between": _is_outside,
+    "expect_column_values_to_be_in_set": _is_not_in_set,
+    "expect_column_pair_values_a_to_be_greater_than_b": _is_not_greater,
+}
+"""For the types that look at each row by itself: the condition of a row at fault."""
+
+
+def query(expectation: Expectation, batch: Batch, parameters: Parameters) -> str:
+    """Return the SQL whose result is the rows at fault. Raises ChecksError for a type that is not known here."""
+    rows = parameters.fill(batch.query)
+    kwargs = expectation.kwargs
+    if expectation.type == SQL:
+        return parameters.fill(kwargs["unexpected_rows_query"], rows)
+    if expectation.type == ROW_COUNT:
+        return rows
+    if expectation.type == "expect_compound_columns_to_be_unique":
+        columns = ", ".join(kwargs["column_list"])
+        return f"SELECT {columns}, count(*) AS n FROM ({rows}) AS batch GROUP BY {columns} HAVING count(*) > 1"  # noqa: S608
+    condition = _CONDITIONS.get(expectation.type)
+    if condition is None:
+        known = ", ".join(sorted(_CONDITIONS))
+        raise ChecksError(f"{expectation.name}: type {expectation.type} is none of {known}.")
+    shown = [*batch.key, *(kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs)]
+    columns = ", ".join(dict.fromkeys(shown))
+    return f"SELECT {columns} FROM ({rows}) AS batch WHERE {condition(kwargs)}"  # noqa: S608
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ChecksError(f"{value!r} is neither a number nor a word.")
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)

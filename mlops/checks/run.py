@@ -1,0 +1,180 @@
+"""Run suites against the warehouse, keep what came of them, and say whether the data may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from mlops.checks import faults, suites, validation
+from mlops.checks.parameters import Parameters
+from mlops.checks.report import CheckReport, CheckResult
+from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite
+from mlops.checks.validation import Verdict
+from mlops.domain import Role
+from mlops.exceptions import ChecksError
+from mlops.warehouse import Warehouse, sql
+
+DAILY = ("market", "features", "labels", "freshness")
+"""What must hold each day before a forecast is made."""
+
+TRAINING = ("market", "features", "labels", "training_set")
+"""What must hold before a model is trained: integrity of all that it reads, and the leakage rules on its rows."""
+
+BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
+"""A moment before every bar: `since` for a check of the whole history."""
+
+_SHOWN = 3
+
+
+def run(
+    warehouse: Warehouse,
+    names: Sequence[str],
+    *,
+    as_of: datetime,
+    run_id: UUID | None = None,
+    timeframe: str | None = None,
+    since: datetime | None = None,
+) -> CheckReport:
+    """Run the suites `names` on what was known at `as_of`; keep one row per expectation in monitoring.check_results.
+
+    `run_id` names the check run; where training_set is among the suites, it is the training run. `timeframe` is d1
+    where none is given. Bars from `since` on are looked at, by default those of the last 30 sessions. A failing
+    expectation does not raise: `gate` does. Raises ChecksError where a suite cannot be used, WarehouseError where the
+    database does not answer.
+    """
+    chosen = [suites.load(name) for name in names]
+    return run_suites(
+        warehouse, chosen, as_of=as_of, run_id=run_id or uuid4(), timeframe=timeframe or "d1", since=since
+    )
+
+
+def daily(warehouse: Warehouse, as_of: datetime, timeframe: str = "d1") -> CheckReport:
+    """Run what must hold before a forecast as of `as_of`, on the last 30 sessions (completeness: 250)."""
+    return run(warehouse, DAILY, as_of=as_of, timeframe=timeframe)
+
+
+def training(warehouse: Warehouse, run_id: UUID, as_of: datetime) -> CheckReport:
+    """Run what must hold before training run `run_id` reads its rows of ml.training_rows, from the first of them on.
+
+    Raises ChecksError where ml.runs has no such run.
+    """
+    with warehouse.begin(Role.WORKER) as connection:
+        reach = connection.execute(sql("checks", "training_reach"), {"run_id": run_id}).one_or_none()
+    if reach is None:
+        raise ChecksError(f"There is no training run {run_id}.", run_id=run_id)
+    return run(
+        warehouse, TRAINING, as_of=as_of, run_id=run_id, timeframe=reach.timeframe, since=reach.first_ts or BEGINNING
+    )
+
+
+def run_suites(
+    warehouse: Warehouse,
+    chosen: Sequence[Suite],
+    *,
+    as_of: datetime,
+    run_id: UUID,
+    timeframe: str,
+    since: datetime | None = None,
+) -> CheckReport:
+    """Do what `run` does, for suites that are at hand."""
+    with warehouse.begin(Role.WORKER) as connection:
+        window = connection.execute(sql("checks", "window"), {"as_of": as_of}).one()
+    parameters = Parameters(
+        as_of=as_of,
+        timeframe=timeframe,
+        run_id=run_id,
+        window_start=since or window.month_start,
+        month_start=window.month_start,
+        year_start=window.year_start,
+    )
+    results: list[CheckResult] = []
+    with validation.reading(warehouse.url) as source:
+        for suite in chosen:
+            results.extend(_run_suite(warehouse, source, suite, parameters))
+    report = CheckReport(run_id=run_id, as_of=as_of, timeframe=timeframe, results=tuple(results))
+    _save(warehouse, report)
+    return report
+
+
+def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: Parameters) -> Iterator[CheckResult]:
+    """Give the result of each expectation, in the order in which they are written."""
+    verdicts: dict[str, Verdict] = {}
+    sizes: dict[str, int | None] = {}
+    for label, batch in suite.batches.items():
+        here = [each for each in suite.expectations if each.batch == label]
+        asked = [(each.name, each.type, _arguments(each, batch, parameters)) for each in here]
+        found = validation.validate(source, f"{suite.suite}.{label}", parameters.fill(batch.query), asked)
+        verdicts.update(found)
+        sizes[label] = next((found[each.name].n for each in here if each.type == ROW_COUNT), None)
+    for each in suite.expectations:
+        batch, verdict = suite.batches[each.batch], verdicts[each.name]
+        query = faults.query(each, batch, parameters)
+        observed, n, first_rows = _observed(warehouse, each, verdict, query, sizes[each.batch])
+        yield CheckResult(
+            suite=suite.suite,
+            expectation=each.name,
+            relation=batch.relation,
+            success=verdict.success,
+            observed=observed,
+            rows_at_fault=n,
+            why=each.why,
+            query=query,
+            first_rows=first_rows,
+        )
+
+
+def _arguments(expectation: Expectation, batch: Batch, parameters: Parameters) -> dict[str, object]:
+    if expectation.type == SQL:
+        return {"unexpected_rows_query": faults.query(expectation, batch, parameters)}
+    return expectation.kwargs
+
+
+def _observed(
+    warehouse: Warehouse, expectation: Expectation, verdict: Verdict, query: str, size: int | None
+) -> tuple[str, int, tuple[str, ...]]:
+    """Return what was observed, as text; how many rows are at fault; and the first of them."""
+    if verdict.error is not None:
+        return f"could not be checked: {verdict.error}", 0, ()
+    if expectation.type == ROW_COUNT:
+        return f"{verdict.n or 0:,} rows", 0, ()
+    if verdict.success:
+        return "0 rows at fault" + ("" if size is None else f" of {size:,} rows"), 0, ()
+    n, first_rows = _show(warehouse, query)
+    return f"{n:,} row{'' if n == 1 else 's'} at fault", n, first_rows
+
+
+def _show(warehouse: Warehouse, query: str) -> tuple[int, tuple[str, ...]]:
+    """Return how many rows are at fault and the first of them, as text."""
+    # Nothing to bind: the query is the suite's, and Parameters made its values literals.
+    with warehouse.begin(Role.WORKER) as connection:
+        n = int(connection.execute(text(f"SELECT count(*) FROM ({query}) AS fault")).scalar_one())  # noqa: S608
+        rows = connection.execute(text(f"SELECT * FROM ({query}) AS fault LIMIT {_SHOWN}"))  # noqa: S608
+        return n, tuple(", ".join(f"{name}={_shown(value)}" for name, value in row.items()) for row in rows.mappings())
+
+
+def _shown(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _save(warehouse: Warehouse, report: CheckReport) -> None:
+    rows = [
+        {
+            "run_id": report.run_id,
+            "as_of": report.as_of,
+            "suite": result.suite,
+            "expectation": result.expectation,
+            "relation": result.relation,
+            "success": result.success,
+            "observed": result.observed,
+            "rows_at_fault": result.rows_at_fault,
+            "why": result.why,
+            "query": result.query,
+        }
+        for result in report.results
+    ]
+    if rows:
+        with warehouse.begin(Role.WORKER) as connection:
+            connection.execute(sql("checks", "save"), rows)

@@ -1,0 +1,15 @@
+-- Keep what came of an expectation; checked again in the same run, the newer result stands.
+-- One row per run, suite and expectation.
+INSERT INTO monitoring.check_results
+    (run_id, suite, expectation, relation, as_of, success, observed, rows_at_fault, why, query)
+VALUES
+    (:run_id, :suite, :expectation, :relation, :as_of, :success, :observed, :rows_at_fault, :why, :query)
+ON CONFLICT (run_id, suite, expectation) DO UPDATE SET
+    relation = excluded.relation,
+    as_of = excluded.as_of,
+    success = excluded.success,
+    observed = excluded.observed,
+    rows_at_fault = excluded.rows_at_fault,
+    why = excluded.why,
+    query = excluded.query,
+    checked_at = clock_timestamp()

@@ -1,0 +1,116 @@
+"""The suites as they are written in `expectations/*.yaml`: read, checked, and handed on as plain objects.
+
+A suite has batches (the rows that are looked at: a relation and a condition) and expectations on them. The types and
+their arguments are those of Great Expectations; SQL may use the `:names` of `mlops.checks.parameters`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mlops.exceptions import ChecksError
+
+SQL = "unexpected_rows_expectation"
+"""The type of an expectation that is a query of the rows at fault."""
+
+ROW_COUNT = "expect_table_row_count_to_be_between"
+"""The type of an expectation that counts the rows of its batch; each batch must have one."""
+
+_FILE = re.compile(r"^\d\d_(?P<suite>[a-z_]+)\.yaml$")
+_NAME = r"^[a-z][a-z0-9_]*$"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Batch(_Part):
+    """The rows that an expectation looks at."""
+
+    relation: str = Field(pattern=r"^[a-z_]+\.[a-z_]+$")
+    where: str = Field(min_length=1)
+    key: tuple[str, ...] = Field(min_length=1, description="Columns that name a row of it.")
+
+    @property
+    def query(self) -> str:
+        """The SQL that selects the rows, its `:names` still in it."""
+        return f"SELECT * FROM {self.relation} WHERE {self.where}"  # noqa: S608 - text of our own suites
+
+
+class Expectation(_Part):
+    """One thing that must hold, and why it is there."""
+
+    name: str = Field(pattern=_NAME)
+    batch: str
+    type: str = Field(pattern=r"^(expect_[a-z0-9_]+|unexpected_rows_expectation)$")
+    kwargs: dict[str, Any]
+    why: str = Field(min_length=20)
+
+
+class Suite(_Part):
+    """What is expected of one stage of the data."""
+
+    suite: str = Field(pattern=_NAME)
+    about: str = Field(min_length=20)
+    batches: dict[str, Batch] = Field(min_length=1)
+    expectations: tuple[Expectation, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        twice = [name for name, n in Counter(each.name for each in self.expectations).items() if n > 1]
+        if twice:
+            raise ValueError(f"two expectations are called {twice[0]}")
+        for each in self.expectations:
+            if each.batch not in self.batches:
+                raise ValueError(f"{each.name}: there is no batch {each.batch!r}")
+        for label in self.batches:
+            if not any(each.type == ROW_COUNT and each.batch == label for each in self.expectations):
+                raise ValueError(f"batch {label} has no {ROW_COUNT}, so it would pass with nothing in it")
+        return self
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of all suites, in the order of the data."""
+    return tuple(_found())
+
+
+@cache
+def load(name: str) -> Suite:
+    """Return the suite `name`. Raises ChecksError where there is none, or where its file cannot be used."""
+    file = _found().get(name)
+    if file is None:
+        raise ChecksError(f"There is no suite {name!r}. There are: {', '.join(names())}.")
+    return parse(file.read_text(encoding="utf-8"), file.name)
+
+
+def parse(text: str, where: str) -> Suite:
+    """Return the suite that `text` (YAML, from the file `where`) describes. Raises ChecksError naming what is wrong."""
+    import yaml
+
+    try:
+        suite = Suite.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise ChecksError(f"{where} is not YAML: {' '.join(str(error).split())}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ChecksError(f"{where}: {path}: {first['msg']}.") from error
+    return suite
+
+
+def _found() -> dict[str, Traversable]:
+    """Return the file of each suite by its name; the numbers in front of the names give the order."""
+    found = {}
+    for file in sorted(files("expectations").iterdir(), key=lambda entry: entry.name):
+        match = _FILE.match(file.name)
+        if match:
+            found[match["suite"]] = file
+    return found

@@ -1,0 +1,191 @@
+"""Great Expectations, run inside the warehouse: the one module that knows its API.
+
+It is imported on first use, since that takes seconds, and one context serves the whole process. It reads through a
+connection of its own that is held to the worker's role and to read-only transactions: it can change nothing, and no
+table is copied out, since every expectation is a query that counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+
+from mlops.checks.suites import SQL
+from mlops.domain import Role
+
+_lock = threading.Lock()
+_OPTIONS = (
+    f"-c role={Role.WORKER.value} -c default_transaction_read_only=on -c TimeZone=UTC -c jit=off "
+    "-c application_name=forecastle-checks"
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What Great Expectations says of one expectation: whether it holds, or why it could not be looked at.
+
+    `n` is the count that it reports, where it does: of rows for a row count, of rows at fault for a query.
+    """
+
+    success: bool
+    n: int | None = None
+    error: str | None = None
+
+
+@dataclass
+class _Library:
+    """What is kept between runs: the context, and the data source of the database that was checked last."""
+
+    context: Any
+    no_rows: type
+    sources: dict[str, Any] = field(default_factory=dict)
+    batch: str = ""
+
+    def source(self, url: URL) -> Any:  # noqa: ANN401 - the library has no types
+        """Return the data source of the database at `url`, letting go of that of any other."""
+        text = _connection(url)
+        name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        if name not in self.sources:
+            for other in list(self.sources):
+                self.sources.pop(other)
+                self.context.data_sources.delete(other)
+            source = self.context.data_sources.add_postgres(name, connection_string=text)
+            event.listen(
+                source.get_execution_engine().engine, "before_cursor_execute", self._only_the_columns, retval=True
+            )
+            self.sources[name] = source
+        return self.sources[name]
+
+    def _only_the_columns(
+        self, _connection: object, _cursor: object, statement: str, parameters: object, *_: object
+    ) -> tuple[str, object]:
+        """Spare the rows of a batch where the library runs its bare query: it does so to learn the columns' names."""
+        return (f"{statement} LIMIT 0" if statement.strip() == self.batch else statement), parameters
+
+
+@contextmanager
+def reading(url: URL) -> Iterator[Any]:
+    """Give the data source of the database at `url`; close its connections afterwards, so that none grows old.
+
+    One at a time: the library keeps state of its own.
+    """
+    with _lock:
+        source = _library().source(url)
+        try:
+            yield source
+        finally:
+            source.get_execution_engine().engine.dispose()
+            source.get_engine().dispose()
+
+
+def validate(
+    source: Any,  # noqa: ANN401 - the library has no types
+    name: str,
+    query: str,
+    expectations: Sequence[tuple[str, str, Mapping[str, Any]]],
+) -> dict[str, Verdict]:
+    """Hold `expectations` (name, type, arguments) against the rows of `query`, as the asset `name` of `source`.
+
+    Returns a verdict for each name, a failing one for what could not be run. Whatever the library raises is a verdict
+    as well: a check that cannot run must not pass.
+    """
+    try:
+        results = _results(source, name, query, expectations)
+    except Exception as error:  # the library raises whatever its parts raise; none of it may open the gate
+        return {each[0]: Verdict(success=False, error=_one_line(error)) for each in expectations}
+    missing = Verdict(success=False, error="Great Expectations gave no result")
+    return {each[0]: results.get(each[0], missing) for each in expectations}
+
+
+def _results(
+    source: Any,  # noqa: ANN401
+    name: str,
+    query: str,
+    expectations: Sequence[tuple[str, str, Mapping[str, Any]]],
+) -> dict[str, Verdict]:
+    import great_expectations as gx
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    library = _library()
+    library.batch = query
+    if name in source.get_asset_names():
+        source.delete_asset(name)
+    batch = source.add_query_asset(name, query=query).add_batch_definition_whole_table(name).get_batch()
+    built = []
+    for label, kind, kwargs in expectations:
+        meta = {"name": label}
+        if kind == SQL:
+            # the library reads braces as placeholders, and ours have been filled in
+            text = str(kwargs["unexpected_rows_query"]).replace("{", "{{").replace("}", "}}")
+            built.append(library.no_rows(unexpected_rows_query=text, meta=meta))
+        else:
+            built.append(ExpectationConfiguration(type=kind, kwargs=dict(kwargs), meta=meta).to_domain_obj())
+    outcome = batch.validate(gx.ExpectationSuite(name=name, expectations=built), result_format="BOOLEAN_ONLY")
+    return {result.expectation_config.meta["name"]: _verdict(result) for result in outcome.results}
+
+
+def _verdict(result: Any) -> Verdict:  # noqa: ANN401
+    error = _error(result.exception_info)
+    if error is not None:
+        return Verdict(success=False, error=error)
+    observed = (result.result or {}).get("observed_value")
+    return Verdict(success=result.success is True, n=None if observed is None else int(observed))
+
+
+def _error(info: Any) -> str | None:  # noqa: ANN401
+    """Return the message of what was raised, or None. The library gives one dictionary, or one per metric."""
+    if not info:
+        return None
+    for each in (info, *(value for value in info.values() if isinstance(value, Mapping))):
+        if each.get("raised_exception"):
+            return _one_line(each.get("exception_message"))
+    return None
+
+
+def _one_line(error: object) -> str:
+    """Return the first line of a message and what it is about, without the SQL that the library repeats."""
+    return " ".join(str(error).split("[SQL:")[0].split())[:300]
+
+
+def _connection(url: URL) -> str:
+    given = url.query.get("options", "")
+    options = f"{given if isinstance(given, str) else ' '.join(given)} {_OPTIONS}".strip()
+    return url.update_query_dict({"options": options}).render_as_string(hide_password=False)
+
+
+@cache
+def _library() -> _Library:
+    """Import the library and make the context of this process: nothing on disk, no progress bars, no analytics."""
+    import great_expectations as gx
+    from great_expectations.compatibility import pydantic
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.expectations.core import UnexpectedRowsExpectation
+
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(enable=False)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+
+    class ExpectNoRowsAtFault(UnexpectedRowsExpectation):  # type: ignore[misc]
+        """UnexpectedRowsExpectation that runs its query once, to count, and takes SQL with its own batch in it."""
+
+        metric_dependencies = ("unexpected_rows_query.row_count",)
+
+        @pydantic.validator("unexpected_rows_query")  # type: ignore[untyped-decorator]
+        def _validate_query(cls, query: str) -> str:  # noqa: N805 - pydantic's convention
+            return query
+
+        def _validate(self, metrics: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:  # noqa: ANN401
+            n = metrics["unexpected_rows_query.row_count"]
+            return {"success": n == 0, "result": {"observed_value": n}}
+
+    return _Library(context=context, no_rows=ExpectNoRowsAtFault)
