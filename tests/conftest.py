@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from server_for_tests import shared_server
 from sqlalchemy import create_engine, text
 
+from mlops.features import build
+from mlops.sources import SampleSource, ingest_bars
+from mlops.warehouse.databases import beside
 from mlops.warehouse.engine import Warehouse, parse_url
 from mlops.warehouse.migrate import migrate, set_search_path
 
@@ -43,31 +47,61 @@ def _admin(server_url: str, *statements: str) -> None:
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
     """Name of a migrated database that nobody may connect to, to be cloned."""
-    name = f"template_{uuid.uuid4().hex[:12]}"
-    _admin(server_url, f"CREATE DATABASE {name}")
-    with Warehouse(str(parse_url(server_url).set(database=name).render_as_string(hide_password=False))) as warehouse:
-        migrate(warehouse)
-        with warehouse.begin(role=None) as connection:
-            connection.execute(text("SELECT _timescaledb_functions.stop_background_workers()"))
-    _admin(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    yield name
-    _admin(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    with _database(server_url, "template1") as name:
+        with Warehouse(beside(server_url, name)) as warehouse:
+            migrate(warehouse)
+        _freeze(server_url, name)
+        yield name
+
+
+@pytest.fixture(scope="session")
+def featured_template(server_url: str, template: str) -> Iterator[str]:
+    """Name of a database with the sample's bars, built features and labels, and the analyst's views, to be cloned."""
+    with _database(server_url, template) as name:
+        with Warehouse(beside(server_url, name)) as warehouse:
+            ingest_bars(warehouse, SampleSource())
+            build(warehouse)
+        _freeze(server_url, name)
+        yield name
 
 
 @pytest.fixture
 def database_url(server_url: str, template: str) -> Iterator[str]:
     """URL of an empty, migrated database of the test's own."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    _admin(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    url = parse_url(server_url).set(database=name, drivername="postgresql").render_as_string(hide_password=False)
-    yield url
-    _admin(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    with _database(server_url, template) as name:
+        yield beside(server_url, name)
 
 
 @pytest.fixture
 def warehouse(database_url: str) -> Iterator[Warehouse]:
-    """The test's database."""
+    """The test's database, empty and migrated."""
     with Warehouse(database_url) as warehouse:
         with warehouse.begin(role=None) as connection:
             set_search_path(connection)
         yield warehouse
+
+
+@pytest.fixture
+def featured(server_url: str, featured_template: str) -> Iterator[Warehouse]:
+    """A database of the test's own with the sample's bars (12,154 of five stocks), features, labels and views."""
+    with _database(server_url, featured_template) as name, Warehouse(beside(server_url, name)) as warehouse:
+        with warehouse.begin(role=None) as connection:
+            set_search_path(connection)
+        yield warehouse
+
+
+@contextmanager
+def _database(server_url: str, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _admin(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield name
+    finally:
+        _admin(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _freeze(server_url: str, name: str) -> None:
+    """Let nobody connect any more, TimescaleDB's own worker included: what is connected to cannot be cloned."""
+    with Warehouse(beside(server_url, name)) as warehouse, warehouse.begin(role=None) as connection:
+        connection.execute(text("SELECT _timescaledb_functions.stop_background_workers()"))
+    _admin(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
