@@ -46,7 +46,8 @@ def from_inbox(warehouse: Warehouse, as_of: datetime, inbox: Path) -> list[Inges
             except SourceError as error:
                 log.error("%s: %s", file.name, error)
                 refused.append(file.name)
-                _move(file, inbox / "refused").with_suffix(".why.txt").write_text(f"{error}\n", encoding="utf-8")
+                moved = _move(file, inbox / "refused")
+                moved.with_name(moved.name + ".why.txt").write_text(f"{error}\n", encoding="utf-8")
             else:
                 log.info("%s: %s", file.name, counts[-1])
                 _move(file, inbox / "done")
