@@ -1,0 +1,75 @@
+-- What stands now and not what once stood: of each subject only the newest measurement, check run or job run is looked at.
+with accuracy as (
+    select distinct on (model, symbol_id, timeframe) *
+    from {{ ref('drift_monitoring') }}
+    order by model, symbol_id, timeframe, date desc
+),
+
+features as (
+    select distinct on (model, feature) *
+    from {{ ref('feature_drift') }}
+    order by model, feature, day desc, measured_at desc, version desc
+),
+
+newest_check_runs as (
+    select distinct on (suite)
+        suite,
+        run_id
+    from {{ ref('data_quality') }}
+    order by suite, checked_at desc
+),
+
+jobs as (
+    select distinct on (job) *
+    from {{ ref('job_runs') }}
+    order by job, started_at desc
+)
+
+select
+    created_at as raised_at,
+    'accuracy' as kind,
+    format('%s v%s, %s %s', model, version, ticker, timeframe) as subject,
+    state,
+    format(
+        'The direction was right in %s %% of %s forecasts until %s; %s %% was to be expected.',
+        round((100 * accuracy)::numeric, 1), n_predictions, date, round((100 * baseline_accuracy)::numeric, 1)
+    ) as message
+from accuracy
+where state in ('alert', 'emergency')
+
+union all
+
+select
+    measured_at as raised_at,
+    'feature drift' as kind,
+    format('%s v%s, %s', model, version, feature) as subject,
+    state,
+    format(
+        'The stability index over %s values until %s is %s; above 0.25 they are not those of training.',
+        n_current, day, round(psi::numeric, 2)
+    ) as message
+from features
+where state = 'alert'
+
+union all
+
+select
+    results.checked_at as raised_at,
+    'check' as kind,
+    format('%s, %s', results.suite, results.expectation) as subject,
+    'failed' as state,
+    format('%s rows of %s at fault. %s', results.rows_at_fault, results.relation, results.why) as message
+from {{ ref('data_quality') }} as results
+inner join newest_check_runs on results.suite = newest_check_runs.suite and results.run_id = newest_check_runs.run_id
+where not results.success
+
+union all
+
+select
+    coalesce(finished_at, started_at) as raised_at,
+    'job' as kind,
+    job as subject,
+    state,
+    format('As of %s, attempt %s: %s', as_of, attempt, coalesce(error, 'it did not end')) as message
+from jobs
+where state in ('failed', 'abandoned')

@@ -1,0 +1,13 @@
+select
+    run_id,
+    suite,
+    expectation,
+    relation,
+    success,
+    observed,
+    rows_at_fault,
+    checked_at,
+    as_of,
+    why,
+    query
+from {{ source('monitoring', 'check_results') }}

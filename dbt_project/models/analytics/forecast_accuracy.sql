@@ -1,0 +1,77 @@
+{%- set windows = [7, 30, 90] -%}
+{%- set totals = ['n', 'absolute_error', 'naive_absolute_error', 'hits', 'covered', 'majority_hits'] -%}
+
+-- One pass: outcomes are summed up per day, the days over each window. All keys are in every grouping, so that a
+-- filter on model, version, timeframe or horizon reaches the outcomes themselves.
+with daily as (
+    select
+        outcomes.model,
+        outcomes.version,
+        outcomes.timeframe,
+        outcomes.horizon,
+        (outcomes.known_at at time zone 'UTC')::date as day,
+        count(*) as n,
+        sum(abs(outcomes.error)) as absolute_error,
+        sum(abs(outcomes.naive_error)) as naive_absolute_error,
+        count(*) filter (where outcomes.hit) as hits,
+        count(*) filter (where outcomes.covered) as covered,
+        count(*) filter (where outcomes.actual_direction = baselines.majority_class) as majority_hits
+    from {{ source('ml', 'outcomes') }} as outcomes
+    left join {{ source('ml', 'baselines') }} as baselines
+        on
+            outcomes.model = baselines.model
+            and outcomes.version = baselines.version
+            and outcomes.horizon = baselines.horizon
+    group by outcomes.model, outcomes.version, outcomes.timeframe, outcomes.horizon, day
+),
+
+rolled as (
+    select
+        model,
+        version,
+        timeframe,
+        horizon,
+        day,
+        {% for days in windows -%}
+        {% set last_days = loop.last -%}
+        {% for total in totals -%}
+        sum({{ total }}) over last_{{ days }} as {{ total }}_{{ days }}{{ "," if not (last_days and loop.last) }}
+        {% endfor -%}
+        {% endfor %}
+    from daily
+    window
+        {% for days in windows -%}
+        last_{{ days }} as (
+            partition by model, version, timeframe, horizon
+            order by day
+            range between interval '{{ days - 1 }} days' preceding and current row
+        ){{ "," if not loop.last }}
+        {% endfor %}
+)
+
+select
+    rolled.model,
+    rolled.version,
+    rolled.timeframe,
+    rolled.horizon,
+    rolled.day,
+    windows.window_days,
+    windows.n::bigint as n,
+    windows.absolute_error / windows.n::double precision as mae,
+    windows.naive_absolute_error / windows.n::double precision as naive_mae,
+    1 - windows.absolute_error / nullif(windows.naive_absolute_error, 0) as skill,
+    windows.hits / windows.n::double precision as directional_accuracy,
+    windows.covered / windows.n::double precision as coverage_80,
+    windows.majority_hits / windows.n::double precision as majority_accuracy
+from rolled
+cross join lateral (
+    values
+    {% for days in windows -%}
+    (
+        {{ days }},
+        {% for total in totals -%}
+        rolled.{{ total }}_{{ days }}{{ "," if not loop.last }}
+        {% endfor %}
+    ){{ "," if not loop.last }}
+    {% endfor %}
+) as windows (window_days, {{ totals | join(', ') }})

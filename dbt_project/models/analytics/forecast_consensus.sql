@@ -1,0 +1,58 @@
+-- The opinion is that of the mean probabilities; agreement is the share of models whose own direction is the same.
+with opinions as (
+    select
+        predictions.symbol_id,
+        predictions.timeframe,
+        predictions.horizon,
+        predictions.as_of,
+        max(predictions.target_ts) as target_ts,
+        count(*) as n_models,
+        avg(predictions.p50) as p50_mean,
+        min(predictions.p50) as p50_lowest,
+        max(predictions.p50) as p50_highest,
+        avg(predictions.probability_bullish) as probability_bullish,
+        avg(predictions.probability_neutral) as probability_neutral,
+        avg(predictions.probability_bearish) as probability_bearish,
+        count(*) filter (where predictions.direction = 'BULLISH') as n_bullish,
+        count(*) filter (where predictions.direction = 'NEUTRAL') as n_neutral,
+        count(*) filter (where predictions.direction = 'BEARISH') as n_bearish
+    from {{ source('ml', 'aliases') }} as aliases
+    inner join {{ source('ml', 'predictions') }} as predictions
+        on aliases.model = predictions.model and aliases.version = predictions.version
+    where aliases.alias = 'production'
+    group by predictions.symbol_id, predictions.timeframe, predictions.horizon, predictions.as_of
+),
+
+judged as (
+    select
+        *,
+        case greatest(probability_bullish, probability_neutral, probability_bearish)
+            when probability_bullish then 'BULLISH'
+            when probability_neutral then 'NEUTRAL'
+            else 'BEARISH'
+        end as direction
+    from opinions
+)
+
+select
+    judged.symbol_id,
+    symbols.ticker,
+    judged.timeframe,
+    judged.horizon,
+    judged.as_of,
+    judged.target_ts,
+    judged.n_models,
+    judged.direction,
+    case judged.direction
+        when 'BULLISH' then judged.n_bullish
+        when 'NEUTRAL' then judged.n_neutral
+        else judged.n_bearish
+    end / judged.n_models::double precision as agreement,
+    judged.p50_mean,
+    judged.p50_lowest,
+    judged.p50_highest,
+    judged.probability_bullish,
+    judged.probability_neutral,
+    judged.probability_bearish
+from judged
+inner join {{ ref('stg_symbols') }} as symbols on judged.symbol_id = symbols.symbol_id

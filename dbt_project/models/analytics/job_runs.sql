@@ -1,0 +1,9 @@
+select
+    job,
+    as_of,
+    state,
+    attempt,
+    started_at,
+    finished_at,
+    error
+from {{ source('monitoring', 'job_runs') }}

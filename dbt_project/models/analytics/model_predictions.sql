@@ -1,0 +1,34 @@
+select
+    predictions.symbol_id,
+    symbols.ticker,
+    predictions.timeframe,
+    predictions.horizon,
+    predictions.as_of,
+    predictions.target_ts,
+    predictions.p10,
+    predictions.p50,
+    predictions.p90,
+    predictions.direction,
+    predictions.probability_bullish,
+    predictions.probability_neutral,
+    predictions.probability_bearish,
+    predictions.model,
+    predictions.version,
+    predictions.made_at,
+    outcomes.actual,
+    outcomes.error,
+    outcomes.resolved_at,
+    predictions.ts,
+    outcomes.actual_direction,
+    outcomes.naive_error,
+    outcomes.known_at
+from {{ source('ml', 'predictions') }} as predictions
+inner join {{ ref('stg_symbols') }} as symbols on predictions.symbol_id = symbols.symbol_id
+left join {{ source('ml', 'outcomes') }} as outcomes
+    on
+        predictions.model = outcomes.model
+        and predictions.version = outcomes.version
+        and predictions.symbol_id = outcomes.symbol_id
+        and predictions.timeframe = outcomes.timeframe
+        and predictions.horizon = outcomes.horizon
+        and predictions.as_of = outcomes.as_of
