@@ -5,10 +5,12 @@ A source is anything with a name that yields batches of rows (`Source`): a file,
 """
 
 from mlops.sources.bars import ingest_bars
+from mlops.sources.earnings import ingest_earnings
 from mlops.sources.files import FileSource
 from mlops.sources.layout import BARS, EARNINGS, Batch, Layout, Source
 from mlops.sources.report import Ingested
 from mlops.sources.sample import SampleSource
+from mlops.sources.yahoo import YahooSource
 
 __all__ = [
     "BARS",
@@ -19,5 +21,7 @@ __all__ = [
     "Layout",
     "SampleSource",
     "Source",
+    "YahooSource",
     "ingest_bars",
+    "ingest_earnings",
 ]

@@ -22,6 +22,6 @@ WHERE
     AND NOT EXISTS (
         SELECT FROM market.bars AS b
         WHERE
-            b.symbol_id = y.symbol_id AND b.timeframe = :timeframe AND b.ts = s.ts
+            b.symbol_id = s.symbol_no AND b.timeframe = :timeframe AND b.ts = s.ts
             AND b.ts BETWEEN :first AND :last
     )

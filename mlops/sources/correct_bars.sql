@@ -13,5 +13,4 @@ SET
     ingest_id = :ingest_id
 FROM changed_lines AS c
 INNER JOIN staged_bars AS s ON s.line = c.line
-INNER JOIN staged_symbols AS y ON y.symbol_no = s.symbol_no
-WHERE b.symbol_id = y.symbol_id AND b.timeframe = :timeframe AND b.ts = s.ts AND b.ts BETWEEN :first AND :last
+WHERE b.symbol_id = s.symbol_no AND b.timeframe = :timeframe AND b.ts = s.ts AND b.ts BETWEEN :first AND :last

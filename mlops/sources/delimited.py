@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from mlops.exceptions import SourceError
-from mlops.sources.layout import Batch, Layout, RowFault, assign_columns
+from mlops.sources.layout import Batch, RowFault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,25 +25,31 @@ _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 
 
 def read_delimited(
-    stream: IO[bytes], layout: Layout, *, mapping: Mapping[str, str], constants: Mapping[str, str], where: str
+    stream: io.BufferedIOBase, assign: Callable[[list[str]], dict[str, int]], where: str
 ) -> Iterator[Batch]:
     """Yield the rows of a CSV file as text, in batches of some 100,000 lines.
 
-    The delimiter (comma, semicolon, tab or bar) is told from the header. Blank lines are passed over but counted. A
-    line with too many or too few values is a fault of that row, unless it is the last: then the file is cut off.
+    `assign` says of the names in the header which column holds which field. The delimiter (comma, semicolon, tab or
+    bar) is told from the header. Blank lines are passed over but counted. A line with too many or too few values is a
+    fault of that row, unless it is the last: then the file is cut off.
     Raises SourceError where the file is empty, cut off, or no text in UTF-8.
     """
     reader: _BlockReader | None = None
     for first_line, block, is_last in _blocks(stream, where):
-        if reader is None:
-            reader, first_line, block = _begin(first_line, block, layout, mapping, constants, where)
-        if block:
+        if reader is not None:
             yield reader.read(first_line, block, is_last=is_last)
+            continue
+        header, n_lines, rest = _header(block, where)
+        delimiter = max(_DELIMITERS, key=header.count)
+        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+        reader = _BlockReader(len(names), assign(names), delimiter, where)
+        if rest:
+            yield reader.read(first_line + n_lines, rest, is_last=is_last)
     if reader is None:
         raise SourceError(f"{where} is empty. Write the file again.", file=where)
 
 
-def _blocks(stream: IO[bytes], where: str) -> Iterator[tuple[int, bytes, bool]]:
+def _blocks(stream: io.BufferedIOBase, where: str) -> Iterator[tuple[int, bytes, bool]]:
     """Yield (line of the first byte, whole records, whether these are the last)."""
     import numpy as np
 
@@ -75,26 +81,19 @@ def _record_ends(data: NDArray[np.uint8]) -> NDArray[np.int64]:
     return newlines[np.searchsorted(quotes, newlines) % 2 == 0] if len(quotes) else newlines
 
 
-def _begin(
-    line: int, block: bytes, layout: Layout, mapping: Mapping[str, str], constants: Mapping[str, str], where: str
-) -> tuple[_BlockReader, int, bytes]:
-    """Read the header; return the reader for the rest, and that rest of the first block with its first line."""
-    while block[:1] in (b"\n", b"\r"):
-        line += block[:1] == b"\n"
-        block = block[1:]
-    header_bytes, _, rest = block.partition(b"\n")
+def _header(block: bytes, where: str) -> tuple[str, int, bytes]:
+    """Return the header, how many lines it takes with the blank ones before it, and the rest of the block."""
+    body = block.lstrip(b"\r\n")
+    header, _, rest = body.partition(b"\n")
     try:
-        header = header_bytes.decode("utf-8").rstrip("\r")
+        text = header.decode("utf-8").rstrip("\r")
     except UnicodeDecodeError as error:
         raise SourceError(
             f"{where} is neither Parquet nor CSV in UTF-8. Save it again in UTF-8.", file=where
         ) from error
-    if not header.strip():
+    if not text.strip():
         raise SourceError(f"{where} is empty. Write the file again.", file=where)
-    delimiter = max(_DELIMITERS, key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
-    assigned = assign_columns(names, layout, mapping, constants, where)
-    return _BlockReader(len(names), assigned, delimiter, where), line + 1, rest
+    return text, block.count(b"\n", 0, len(block) - len(body)) + 1, rest
 
 
 class _BlockReader:
@@ -171,7 +170,8 @@ class _BlockReader:
             raise SourceError(f"{self.where} is cut off inside a quoted value. Get the whole file.", file=self.where)
         starts = np.concatenate([[0], ends[:-1] + 1])
         newlines = np.flatnonzero(data == _NEWLINE)
-        lines = first_line + np.searchsorted(newlines, starts)
+        lines: NDArray[np.int64] = first_line + np.searchsorted(newlines, starts)
         length = ends - starts
         blank = (length == 0) | ((length == 1) & (data[np.minimum(starts, len(data) - 1)] == _RETURN))
-        return lines[~blank]
+        of_records: NDArray[np.int64] = lines[~blank]
+        return of_records

@@ -37,7 +37,8 @@ class Faults:
     @property
     def none(self) -> NDArray[np.bool_]:
         """Which rows have no fault."""
-        return self.code == 0
+        unmarked: NDArray[np.bool_] = self.code == 0
+        return unmarked
 
     def rows(self) -> Iterator[RowFault]:
         """Yield the faults in the order of their lines."""

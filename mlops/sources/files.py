@@ -8,8 +8,10 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from mlops.exceptions import SourceError
 from mlops.sources.delimited import read_delimited
@@ -70,7 +72,7 @@ class FileSource:
             raise SourceError(f"{self.name} has a header and no rows.", file=self.name)
 
     @contextmanager
-    def _opened(self) -> Iterator[IO[bytes]]:
+    def _opened(self) -> Iterator[BufferedReader]:
         try:
             with self.path.open("rb") as stream:
                 yield stream
@@ -85,7 +87,7 @@ class FileSource:
         except OSError as error:
             raise SourceError(f"{self.name} cannot be read: {error.strerror or error}.", file=self.name) from error
 
-    def _content(self, stream: IO[bytes], layout: Layout) -> Iterator[Batch]:
+    def _content(self, stream: BufferedIOBase, layout: Layout) -> Iterator[Batch]:
         head = stream.read(8)
         stream.seek(0)
         if not head:
@@ -105,10 +107,13 @@ class FileSource:
         else:
             yield from self._delimited(stream, layout)
 
-    def _delimited(self, stream: IO[bytes], layout: Layout) -> Iterator[Batch]:
-        return read_delimited(stream, layout, mapping=self.mapping, constants=self.constants, where=self.name)
+    def _delimited(self, stream: BufferedIOBase, layout: Layout) -> Iterator[Batch]:
+        return read_delimited(stream, partial(self._assigned, layout), self.name)
 
-    def _gzipped(self, stream: IO[bytes], layout: Layout) -> Iterator[Batch]:
+    def _assigned(self, layout: Layout, found: list[str]) -> dict[str, int]:
+        return assign_columns(found, layout, self.mapping, self.constants, self.name)
+
+    def _gzipped(self, stream: BufferedIOBase, layout: Layout) -> Iterator[Batch]:
         try:
             with gzip.GzipFile(fileobj=stream, mode="rb") as unpacked:
                 yield from self._delimited(unpacked, layout)
@@ -117,7 +122,7 @@ class FileSource:
         except (gzip.BadGzipFile, zlib.error) as error:
             raise SourceError(f"{self.name} is damaged: {error}. Get the file again.", file=self.name) from error
 
-    def _parquet(self, stream: IO[bytes], layout: Layout) -> Iterator[Batch]:
+    def _parquet(self, stream: BufferedIOBase, layout: Layout) -> Iterator[Batch]:
         import numpy as np
         import pyarrow as pa
         from pyarrow import parquet
@@ -125,7 +130,7 @@ class FileSource:
         try:
             file = parquet.ParquetFile(stream)
             found = file.schema_arrow.names
-            assigned = assign_columns(found, layout, self.mapping, self.constants, self.name)
+            assigned = self._assigned(layout, found)
             line = 1
             for rows in file.iter_batches(_BATCH_ROWS, columns=[found[position] for position in assigned.values()]):
                 columns: dict[str, pa.Array] = {name: rows.column(found[at]) for name, at in assigned.items()}

@@ -7,6 +7,5 @@ SELECT
     b.ingest_id, CAST(:recorded_at AS timestamptz)
 FROM changed_lines AS c
 INNER JOIN staged_bars AS s ON s.line = c.line
-INNER JOIN staged_symbols AS y ON y.symbol_no = s.symbol_no
-INNER JOIN market.bars AS b ON b.symbol_id = y.symbol_id AND b.timeframe = :timeframe AND b.ts = s.ts
+INNER JOIN market.bars AS b ON b.symbol_id = s.symbol_no AND b.timeframe = :timeframe AND b.ts = s.ts
 WHERE b.ts BETWEEN :first AND :last

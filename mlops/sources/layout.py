@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol
 
 from mlops.exceptions import SourceError
@@ -104,6 +105,15 @@ class Source(Protocol):
 
     def batches(self, layout: Layout) -> Iterator[Batch]:
         """Yield the rows in the order of their lines. Raises SourceError where the source cannot be used."""
+
+
+def first_taken(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Take the first batch at once and return all of them.
+
+    So a file that is none, or a download, is dealt with before a transaction is open and a lock is held.
+    """
+    first = list(islice(batches, 1))
+    return chain(first, batches)
 
 
 def assign_columns(

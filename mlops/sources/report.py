@@ -1,9 +1,11 @@
-"""What an ingest tells its caller."""
+"""What an ingest writes down about itself, and what it tells its caller."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -30,6 +32,52 @@ class Ingested(IngestCounts):
         }
 
 
-def reasons_counted(connection: Connection) -> dict[str, int]:
-    """Return how many of the staged lines were rejected for which reason, the most frequent first."""
-    return {row.reason: row.n for row in connection.execute(sql("sources", "count_reasons"))}
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What every row of one ingest carries: its number, its source, and when the database learnt it."""
+
+    ingest_id: int
+    kind: str
+    source: str
+    started_at: datetime
+    recorded_at: datetime
+
+    @classmethod
+    def drawn(cls, connection: Connection, kind: str, source: str, started_at: datetime) -> Ticket:
+        """Draw the next number; from now on the rows of this ingest are recorded."""
+        row = connection.execute(sql("sources", "draw_ticket")).one()
+        return cls(row.ingest_id, kind, source, started_at, row.recorded_at)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The ticket as parameters of a query."""
+        return asdict(self)
+
+
+def report(
+    connection: Connection,
+    ticket: Ticket,
+    *,
+    read: int,
+    new: int,
+    changed: int,
+    rejected: int,
+    sha256: str | None,
+    timeframe: str | None = None,
+) -> Ingested:
+    """Write the ingest and its rejected rows down, and return what the caller is told."""
+    reasons = {row.reason: row.n for row in connection.execute(sql("sources", "count_reasons"))}
+    ingested = Ingested(
+        read=read,
+        new=new,
+        changed=changed,
+        unchanged=read - new - changed - rejected,
+        rejected=rejected,
+        ingest_id=ticket.ingest_id,
+        reasons=reasons,
+    )
+    about = ticket.parameters | ingested.counts | {"sha256": sha256, "timeframe": timeframe}
+    connection.execute(sql("sources", "note_ingest"), about)
+    if rejected:
+        connection.execute(sql("sources", f"file_rejected_{ticket.kind}"), about)
+    return ingested

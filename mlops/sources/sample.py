@@ -18,7 +18,9 @@ from mlops.sources.files import FileSource
 from mlops.sources.layout import BARS, Batch, Layout
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _file() -> Path:
 
 
 @lru_cache(maxsize=1)
-def _parsed(path: Path) -> tuple[pa.Table, str | None, object]:
+def _parsed(path: Path) -> tuple[pa.Table, str | None, NDArray[np.datetime64]]:
     import pyarrow as pa
 
     source = FileSource(path)

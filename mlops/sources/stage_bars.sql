@@ -1,10 +1,10 @@
 -- The tables of one ingest, gone when its transaction ends. staged_bars: one row per row of the file that can be read,
--- NaN for a missing number and -infinity for a known_at that the file does not give. staged_symbols: one row per
--- symbol of the file. rejected_lines: one row per row that cannot be true, its row NULL where staged_bars has it.
--- changed_lines: one row per staged bar that corrects one in the warehouse.
+-- NaN for a missing number and -infinity for a known_at that the file does not give; symbol_no is the symbol's id, or
+-- negative while it has none. staged_symbols: one row per symbol of the file. rejected_lines: one row per row that
+-- cannot be true, its row NULL where staged_bars has it. changed_lines: one row per staged bar that corrects another.
 CREATE TEMPORARY TABLE staged_bars (
     line bigint NOT NULL,
-    symbol_no integer NOT NULL,
+    symbol_no bigint NOT NULL,
     ts timestamptz NOT NULL,
     ends_at timestamptz NOT NULL,
     known_at timestamptz NOT NULL,
@@ -17,7 +17,7 @@ CREATE TEMPORARY TABLE staged_bars (
 ) ON COMMIT DROP;
 
 CREATE TEMPORARY TABLE staged_symbols (
-    symbol_no integer PRIMARY KEY,
+    symbol_no bigint PRIMARY KEY,
     ticker text NOT NULL,
     symbol_id bigint,
     asset_class text NOT NULL,

@@ -119,7 +119,7 @@ def localize(naive: Times, timezone: str) -> tuple[Times, Bools, Bools]:
 
     index = pd.DatetimeIndex(naive)
     utc = index.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT").tz_convert("UTC").tz_localize(None)
-    lost = np.asarray(utc.isna() & ~index.isna())
+    lost = np.isnat(utc.to_numpy()) & ~np.isnat(naive)
     first = index[lost].tz_localize(timezone, ambiguous=np.ones(int(lost.sum()), dtype=bool), nonexistent="NaT")
     skipped = lost.copy()
     skipped[lost] = first.isna()
@@ -183,7 +183,7 @@ def _is_text(kind: Any) -> bool:  # noqa: ANN401 -- pyarrow has no types
 
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _stripped(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -198,7 +198,7 @@ def _stripped(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _filled(column: pa.ChunkedArray, value: float) -> Floats:
     import pyarrow.compute as pc
 
-    filled = pc.fill_null(column, value).to_numpy()
+    filled: Floats = pc.fill_null(column, value).to_numpy()
     return filled if filled.flags.writeable else filled.copy()
 
 
@@ -209,5 +209,10 @@ def _micros(column: pa.ChunkedArray) -> Times:
 
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("us"))
-    counted = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
-    return pc.fill_null(counted, np.iinfo(np.int64).min).to_numpy().view("datetime64[us]")
+    micros = pc.CastOptions(pa.timestamp("us", column.type.tz), allow_time_truncate=True)
+    try:
+        counted = column.cast(options=micros).cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise SourceError(f"A column of times holds one beyond the year 290000: {error}.") from error
+    values: Times = pc.fill_null(counted, np.iinfo(np.int64).min).to_numpy().view("datetime64[us]")
+    return values

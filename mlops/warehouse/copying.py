@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError
 from mlops.exceptions import WarehouseError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)  # no flags, no header extension

@@ -1,0 +1,143 @@
+"""Earnings announcements into the warehouse, the same way as bars: stage, judge, take over, in one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, text
+
+from mlops import clock
+from mlops.exceptions import SourceError
+from mlops.sources.calendars import EARLIEST, extend_sessions
+from mlops.sources.faults import Faults, file_faults
+from mlops.sources.layout import EARNINGS, Batch, Source, first_taken
+from mlops.sources.report import Ingested, Ticket, report
+from mlops.sources.values import read_moments, read_numbers, read_text
+from mlops.warehouse import Warehouse, sql
+from mlops.warehouse.copying import copy_rows
+from mlops.warehouse.engine import wait_for_lock
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RELEASES = {"pre": "pre", "bmo": "pre", "post": "post", "amc": "post"}
+"""How files write when a release came: before the open or after the close of its day."""
+
+_COLUMNS = ("line", "symbol_id", "ticker", "date", "quarter", "eps_estimate", "eps_actual", "release")
+
+
+def ingest_earnings(warehouse: Warehouse, source: Source, *, now: datetime | None = None) -> Ingested:
+    """Take the announcements of `source` into `market.earnings` and return what became of its rows.
+
+    The moment of a release is not in such files, so the latest that is possible stands for it, as `ts` and `known_at`:
+    the open of the day's session (`pre`; of the next session where the day has none), or the end of the day in the
+    exchange's timezone (`post`). A release after `now` is rejected, and so is a symbol that has no bars.
+
+    Raises SourceError where the source as a whole cannot be used; then nothing is written.
+    """
+    started_at = clock.now()
+    batches = first_taken(source.batches(EARNINGS))
+    with warehouse.begin() as connection:
+        wait_for_lock(connection, "market.earnings")
+        ticket = Ticket.drawn(connection, "earnings", source.name, started_at)
+        connection.execute(sql("sources", "stage_earnings"))
+        staging = _Staging(connection)
+        for batch in batches:
+            staging.take(batch)
+        staging.finish(source.name)
+        parameters = ticket.parameters | {"now": now or clock.now(), "has_quarter": staging.has_quarter}
+
+        def run(name: str) -> int:
+            return int(connection.execute(sql("sources", name), parameters).rowcount)
+
+        connection.execute(text("ANALYZE staged_earnings"))
+        run("time_earnings")
+        rejected = staging.n_faults + run("judge_earnings")
+        changed = run("find_changed_earnings")
+        if changed:
+            run("keep_superseded_earnings")
+            run("correct_earnings")
+        return report(
+            connection,
+            ticket,
+            read=staging.n_read,
+            new=run("add_earnings"),
+            changed=changed,
+            rejected=rejected,
+            sha256=source.sha256,
+        )
+
+
+class _Staging:
+    """Fills the temporary tables batch by batch."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.n_read = self.n_faults = self.n_unreadable = 0
+        self.has_quarter = False
+        self.symbols = {
+            row.ticker: row for row in connection.execute(text("SELECT ticker, id, exchange FROM market.symbols"))
+        }
+
+    def take(self, batch: Batch) -> None:
+        """Stage the rows of a batch that can be read, and note those that cannot."""
+        import numpy as np
+
+        table = batch.table
+        self.has_quarter = "quarter" in table.column_names
+        faults = Faults(table)
+        tickers = read_text(table.column("symbol")).to_pylist()
+        moments = read_moments(table.column("date"))
+        days = moments.values.astype("datetime64[D]")
+        releases = [
+            None if word is None else RELEASES.get(word.lower())
+            for word in read_text(table.column("release")).to_pylist()
+        ]
+        faults.add(_which(ticker is None for ticker in tickers), "symbol is missing")
+        faults.add(
+            _which(ticker not in self.symbols for ticker in tickers), "no such symbol in the warehouse: ingest its bars"
+        )
+        faults.add(moments.missing, "date is missing")
+        faults.add(moments.unreadable, "date is no date")
+        faults.add(days < np.datetime64(EARLIEST), f"date is before {EARLIEST.year}")
+        faults.add(days > np.datetime64(clock.now().date()) + 1, "the release is in the future")
+        faults.add(_which(release is None for release in releases), "release is neither pre nor post")
+        eps = {}
+        for name in ("eps_estimate", "eps_actual"):
+            eps[name], unreadable = read_numbers(table.column(name))
+            faults.add(unreadable, f"{name} is no number")
+        self.n_read += table.num_rows + len(batch.faults)
+        self.n_unreadable += int(np.count_nonzero(moments.unreadable))
+        self.n_faults += file_faults(self.connection, [*batch.faults, *faults.rows()])
+
+        good = np.flatnonzero(faults.none)
+        quarters = read_text(table.column("quarter")).to_pylist() if self.has_quarter else [None] * table.num_rows
+        lines = table.column("line").to_pylist()
+        oldest: dict[str, Any] = {}
+        rows = []
+        for row in good:
+            symbol, day = self.symbols[tickers[row]], days[row].item()
+            oldest[symbol.exchange] = min(day, oldest.get(symbol.exchange, day))
+            numbers = (_null(eps["eps_estimate"], row), _null(eps["eps_actual"], row))
+            rows.append((lines[row], symbol.id, tickers[row], day, quarters[row], *numbers, releases[row]))
+        for exchange, day in oldest.items():
+            extend_sessions(self.connection, exchange, min(day, clock.now().date()), clock.now())
+        copy_rows(self.connection, "staged_earnings", _COLUMNS, rows)
+
+    def finish(self, where: str) -> None:
+        """Raise SourceError where no row at all has a date that can be read."""
+        if self.n_read and self.n_unreadable == self.n_read:
+            raise SourceError(f"No row of {where} has a date that can be read. Write them as 2017-06-30.")
+
+
+def _which(flags: Any) -> NDArray[np.bool_]:  # noqa: ANN401
+    import numpy as np
+
+    return np.fromiter(flags, dtype=np.bool_)
+
+
+def _null(values: NDArray[np.float64], row: np.intp) -> float | None:
+    value = float(values[row])
+    return None if value != value else value  # noqa: PLR0124 -- NaN

@@ -1,0 +1,31 @@
+-- Reject what cannot be true, each row for the first reason that holds; of several rows for one announcement the first
+-- that can be true stands. One row per rejected line.
+WITH judged AS MATERIALIZED (
+    SELECT
+        line,
+        symbol_id,
+        date,
+        CASE
+            WHEN eps_estimate IS NULL AND eps_actual IS NULL THEN 'estimate and actual are both missing'
+            WHEN abs(eps_estimate) = 'Infinity' OR abs(eps_actual) = 'Infinity' THEN 'an EPS is not finite'
+            WHEN ts IS NULL OR ts > :now THEN 'the release is in the future'
+        END AS reason
+    FROM staged_earnings
+),
+
+numbered AS (
+    SELECT
+        line,
+        reason,
+        CASE WHEN reason IS NULL
+            THEN first_value(line) OVER (PARTITION BY symbol_id, date, reason IS NULL ORDER BY line)
+        END AS first_line
+    FROM judged
+)
+
+INSERT INTO rejected_lines (line, reason)
+SELECT
+    line,
+    coalesce(reason, 'duplicate of line ' || first_line)
+FROM numbered
+WHERE reason IS NOT NULL OR line > first_line

@@ -1,0 +1,246 @@
+"""Bars on their way to the temporary tables: read, put into UTC and told apart from what cannot be read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, text
+
+from mlops import clock
+from mlops.domain import TIMEFRAMES
+from mlops.exceptions import SourceError
+from mlops.sources.calendars import EARLIEST, exchange_timezone, extend_sessions, read_sessions
+from mlops.sources.faults import Faults, file_faults
+from mlops.sources.layout import Batch
+from mlops.sources.terms import SymbolTerms, Terms
+from mlops.sources.values import Moments, local_days, localize, read_moments, read_numbers, read_text
+from mlops.warehouse.copying import copy_arrays, copy_rows
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_PRICES = ("open", "high", "low", "close")
+
+
+class BarStaging:
+    """Fills the temporary tables batch by batch and remembers what the steps after it need."""
+
+    def __init__(self, connection: Connection, terms: Terms) -> None:
+        self.connection = connection
+        self.terms = terms
+        self.timeframe = terms.timeframe
+        self.n_read = self.n_faults = self.n_unreadable_ts = 0
+        self.first: datetime | None = None
+        self.last: datetime | None = None
+        self.columns: set[str] = set()
+        self.symbols: dict[str, SymbolTerms] = {}
+        self.known = {
+            row.ticker: row
+            for row in connection.execute(
+                text("SELECT ticker, id, asset_class, exchange, timezone FROM market.symbols")
+            )
+        }
+
+    def has(self, column: str) -> bool:
+        """Whether the source has that column at all."""
+        return column in self.columns
+
+    @property
+    def has_known_symbols(self) -> bool:
+        """Whether a symbol is in market.symbols already, and so may have bars."""
+        return any(symbol.symbol_id is not None for symbol in self.symbols.values())
+
+    @property
+    def has_new_symbols(self) -> bool:
+        """Whether a symbol is not in market.symbols yet."""
+        return any(symbol.symbol_id is None for symbol in self.symbols.values())
+
+    def take(self, batch: Batch) -> None:
+        """Stage the rows of a batch that can be read, and note those that cannot."""
+        import numpy as np
+
+        table = batch.table
+        self.columns |= set(table.column_names)
+        faults = Faults(table)
+        by_number, numbers = self._symbols_of(table.column("symbol"), faults)
+        moments = read_moments(table.column("ts"))
+        faults.add(moments.missing, "ts is missing")
+        faults.add(moments.unreadable, "ts is no date or time")
+        moments = self._plausible(moments, "ts", faults)
+        self.n_unreadable_ts += int(np.count_nonzero(moments.unreadable))
+        values = {}
+        for name in (*_PRICES, "volume", "adj_close"):
+            if name in table.column_names:
+                values[name], unreadable = read_numbers(table.column(name))
+                faults.add(unreadable, f"{name} is no number")
+            else:
+                values[name] = np.full(table.num_rows, np.nan)
+        known_at = self._known_at(table, faults)
+        self._settle_timeframe(moments)
+        ts, ends_at = self._times(moments, by_number, numbers, faults)
+        self.n_read += table.num_rows + len(batch.faults)
+        self.n_faults += file_faults(self.connection, [*batch.faults, *faults.rows()])
+        good = faults.none
+        if good.any():
+            columns = {"line": table.column("line").to_numpy(), "symbol_no": numbers, "ts": ts, "ends_at": ends_at}
+            columns |= {"known_at": known_at} | values
+            copy_arrays(self.connection, "staged_bars", {name: array[good] for name, array in columns.items()})
+            self._widen(ts[good])
+
+    def finish(self, where: str) -> None:
+        """Stage the symbols. Raises SourceError where no row at all says when it was."""
+        if self.n_read and self.n_unreadable_ts == self.n_read:
+            raise SourceError(
+                f"No row of {where} has a date or time that can be read. Write them as 2017-06-30 or "
+                "2017-06-30T14:30:00+00:00."
+            )
+        copy_rows(
+            self.connection,
+            "staged_symbols",
+            ("symbol_no", "ticker", "symbol_id", "asset_class", "exchange", "timezone"),
+            (
+                (each.number, each.ticker, each.symbol_id, each.asset_class, each.exchange, each.timezone)
+                for each in self.symbols.values()
+            ),
+        )
+
+    def _widen(self, ts: NDArray[np.datetime64]) -> None:
+        first, last = (moment.item().replace(tzinfo=UTC) for moment in (ts.min(), ts.max()))
+        self.first = min(first, self.first or first)
+        self.last = max(last, self.last or last)
+
+    def _symbols_of(self, column: Any, faults: Faults) -> tuple[dict[int, SymbolTerms], NDArray[np.int64]]:  # noqa: ANN401
+        """Return the symbols of a batch by number, and each row's number (0 where it has no symbol)."""
+        import numpy as np
+        import pyarrow.compute as pc
+
+        encoded = pc.dictionary_encode(read_text(column)).combine_chunks()
+        symbols = [self._symbol(ticker) for ticker in encoded.dictionary.to_pylist()]
+        codes = pc.fill_null(encoded.indices, len(symbols)).to_numpy(zero_copy_only=False)
+        numbers = np.array([*(symbol.number for symbol in symbols), 0], dtype=np.int64)[codes]
+        faults.add(numbers == 0, "symbol is missing")
+        return {symbol.number: symbol for symbol in symbols}, numbers
+
+    def _symbol(self, ticker: str) -> SymbolTerms:
+        if ticker not in self.symbols:
+            self.symbols[ticker] = self.terms.symbol(
+                ticker, self.known.get(ticker), number_if_new=-len(self.symbols) - 1
+            )
+        return self.symbols[ticker]
+
+    def _known_at(self, table: Any, faults: Faults) -> NDArray[np.datetime64]:  # noqa: ANN401
+        """Return known_at in UTC, NaT where the source does not give it."""
+        import numpy as np
+
+        if "known_at" not in table.column_names:
+            return np.full(table.num_rows, np.datetime64("NaT"), dtype="datetime64[us]")
+        moments = read_moments(table.column("known_at"))
+        faults.add(moments.unreadable | moments.dated, "known_at is no time")
+        return self._utc(self._plausible(moments, "known_at", faults), "known_at", faults)
+
+    def _plausible(self, moments: Moments, name: str, faults: Faults) -> Moments:
+        """Leave out what lies beyond any calendar, whatever the timezone; what is future to the minute SQL tells."""
+        import numpy as np
+
+        too_early = moments.values < np.datetime64(EARLIEST)
+        too_late = moments.values > np.datetime64(
+            (self.terms.now.astimezone(UTC) + timedelta(days=2)).replace(tzinfo=None)
+        )
+        faults.add(too_early, f"{name} is before {EARLIEST.year}")
+        faults.add(too_late, "the bar is in the future")
+        return replace(moments, values=np.where(too_early | too_late, np.datetime64("NaT"), moments.values))
+
+    def _settle_timeframe(self, moments: Moments) -> None:
+        """Tell `d1` from dates, once for the whole source; refuse times that leave it open, and dates without times."""
+        import numpy as np
+
+        present = ~np.isnat(moments.values)
+        midnight = moments.values == moments.values.astype("datetime64[D]")
+        if self.terms.timeframe is None:
+            if not midnight[present].all():
+                raise SourceError(
+                    "The rows have a time of day, so their timeframe must be said: --timeframe h1, for example."
+                )
+            self.timeframe = "d1"
+        elif self.timeframe != "d1" and present.any() and moments.dated[present].all():
+            raise SourceError(
+                f"Bars of {self.timeframe} need the time at which they open, and the rows have dates only. "
+                "Map another column (--map ts=NAME), or leave --timeframe out for daily bars."
+            )
+
+    def _times(
+        self, moments: Moments, symbols: dict[int, SymbolTerms], numbers: NDArray[np.int64], faults: Faults
+    ) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+        """Return when each bar opens and when it ends, UTC."""
+        import numpy as np
+
+        daily = self.timeframe == "d1"
+        ts = (
+            np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[us]")
+            if daily
+            else self._utc(moments, "ts", faults)
+        )
+        ends_at = np.asarray(ts + np.timedelta64(TIMEFRAMES[self.timeframe or "d1"], "us"), dtype="datetime64[us]")
+        if not daily:
+            faults.add(moments.dated, "ts has no time of day")
+        for exchange in {symbol.exchange for symbol in symbols.values()}:
+            mine = np.isin(numbers, [number for number, symbol in symbols.items() if symbol.exchange == exchange])
+            if daily:
+                ts[mine], ends_at[mine] = self._sessions(exchange, moments, mine, faults)
+            else:
+                self._extend(exchange, ts[mine & faults.none].astype("datetime64[D]"))
+        return ts, ends_at
+
+    def _sessions(
+        self, exchange: str, moments: Moments, mine: NDArray[np.bool_], faults: Faults
+    ) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+        """Return open and close of the session that each daily bar of `mine` belongs to."""
+        import numpy as np
+
+        days = moments.values.astype("datetime64[D]")
+        # Midnight UTC is how many programs write a date; any other moment with an offset has a local day
+        elsewhere = moments.aware & (days != moments.values)
+        if elsewhere.any():
+            days[elsewhere] = local_days(moments.values[elsewhere], exchange_timezone(exchange))
+        readable = days[mine & faults.none]
+        n_mine = int(np.count_nonzero(mine))
+        nothing = np.full(n_mine, np.datetime64("NaT"), dtype="datetime64[us]")
+        if not len(readable):
+            return nothing, nothing
+        self._extend(exchange, readable)
+        first, last = readable.min().item(), readable.max().item()
+        sessions = read_sessions(self.connection, exchange, first, last)
+        at = sessions.positions(days[mine])
+        closed = np.zeros(len(days), dtype=np.bool_)
+        closed[mine] = at < 0
+        faults.add(closed, f"{exchange} has no session on that day")
+        if not len(sessions.days):
+            return nothing, nothing
+        return np.where(at < 0, nothing, sessions.opens[at]), np.where(at < 0, nothing, sessions.closes[at])
+
+    def _extend(self, exchange: str, days: NDArray[np.datetime64]) -> None:
+        today: date = clock.now().date()
+        oldest = min(days.min().item(), today) if len(days) else today
+        extend_sessions(self.connection, exchange, oldest, clock.now())
+
+    def _utc(self, moments: Moments, name: str, faults: Faults) -> NDArray[np.datetime64]:
+        """Return the moments in UTC; those that the wall clock skips or repeats are faults."""
+        import numpy as np
+
+        naive = ~moments.aware & ~np.isnat(moments.values)
+        if not naive.any():
+            return moments.values
+        if self.terms.timezone is None:
+            raise SourceError(
+                f"The times in {name} have no offset, so their timezone must be said: --timezone America/New_York, "
+                "or UTC, for example."
+            )
+        utc = moments.values.copy()
+        skipped, twice = np.zeros((2, len(utc)), dtype=np.bool_)
+        utc[naive], skipped[naive], twice[naive] = localize(moments.values[naive], self.terms.timezone)
+        faults.add(skipped, f"{name} does not exist: clocks go forward then")
+        faults.add(twice, f"{name} happens twice: clocks go back then, and it has no offset")
+        return utc
