@@ -69,18 +69,20 @@ ahead as (
         ts,
         known_at as as_of,
         last_ts,
+        recorded_at as recorded_at_0,
         {% for horizon in horizons() -%}
         lead(close, {{ horizon }}) over series / close - 1 as forward_return_{{ horizon }},
         lead(known_at, {{ horizon }}) over series as known_at_{{ horizon }},
-        {% endfor -%}
-        max(recorded_at) over looked_at as recorded_at
+        max(recorded_at) over next_{{ horizon }} as recorded_at_{{ horizon }}{{ "," if not loop.last }}
+        {% endfor %}
     from bars
     window
         series as (partition by symbol_id, timeframe order by ts),
-        looked_at as (
-            partition by symbol_id, timeframe order by ts
-            rows between current row and {{ horizons() | max }} following
-        )
+        {% for horizon in horizons() -%}
+        next_{{ horizon }} as (
+            partition by symbol_id, timeframe order by ts rows between current row and {{ horizon }} following
+        ){{ "," if not loop.last }}
+        {% endfor %}
 )
 
 select
@@ -88,7 +90,13 @@ select
     timeframe,
     ts,
     as_of,
-    recorded_at,
+    -- Of the bars up to the end of the longest horizon that is known: one inserted among them moves that end.
+    case
+        {% for horizon in horizons() | reverse -%}
+        when known_at_{{ horizon }} is not null then recorded_at_{{ horizon }}
+        {% endfor -%}
+        else recorded_at_0
+    end as recorded_at,
     {% for horizon in horizons() -%}
     forward_return_{{ horizon }},
     {{ direction('forward_return_' ~ horizon, horizon) }} as direction_{{ horizon }},
