@@ -3,7 +3,8 @@
 -- Grain of the result: one row, with how many were resolved and how many really changed.
 --
 -- Resolving is bounded by what is open: each open bar is looked up once, and the oldest bounds what is read at all. The
--- triggers on ml.outcomes take what is resolved out of ml.unresolved.
+-- triggers on ml.outcomes take what is resolved out of ml.unresolved. labels.forward holds all horizons of a bar in a row:
+-- labels.by_horizon, the same in long form, would read it once a horizon.
 --
 -- Correcting is bounded by what was rebuilt. recorded_at grows in the order in which bars were committed, and labels are
 -- rebuilt in one transaction: what was rebuilt since the last time was recorded after every label that an outcome has
@@ -14,10 +15,14 @@ WITH open_bars AS MATERIALIZED (
     SELECT DISTINCT symbol_id, timeframe, ts FROM ml.unresolved WHERE as_of < :as_of
 ),
 known AS MATERIALIZED (
-    SELECT l.symbol_id, l.timeframe, l.ts, l.horizon, l.forward_return, l.direction, l.known_at, l.recorded_at
+    SELECT l.symbol_id, l.timeframe, l.ts, h.horizon, h.forward_return, h.direction, h.known_at, l.recorded_at
     FROM open_bars AS b
-    JOIN labels.by_horizon AS l USING (symbol_id, timeframe, ts)
-    WHERE l.ts >= (SELECT min(ts) FROM open_bars) AND l.known_at <= :as_of
+    JOIN labels.forward AS l USING (symbol_id, timeframe, ts)
+    CROSS JOIN LATERAL (VALUES
+        (1, l.forward_return_1, l.direction_1, l.known_at_1), (5, l.forward_return_5, l.direction_5, l.known_at_5),
+        (10, l.forward_return_10, l.direction_10, l.known_at_10), (20, l.forward_return_20, l.direction_20, l.known_at_20)
+    ) AS h (horizon, forward_return, direction, known_at)
+    WHERE l.ts >= (SELECT min(ts) FROM open_bars) AND h.known_at <= :as_of
 ),
 resolved AS (
     INSERT INTO ml.outcomes (
@@ -36,9 +41,13 @@ resolved AS (
     RETURNING 1
 ),
 rebuilt AS MATERIALIZED (
-    SELECT symbol_id, timeframe, ts, horizon, forward_return, direction, known_at, recorded_at
-    FROM labels.by_horizon
-    WHERE recorded_at > (SELECT max(recorded_at) FROM ml.outcomes)
+    SELECT l.symbol_id, l.timeframe, l.ts, h.horizon, h.forward_return, h.direction, h.known_at, l.recorded_at
+    FROM labels.forward AS l
+    CROSS JOIN LATERAL (VALUES
+        (1, l.forward_return_1, l.direction_1, l.known_at_1), (5, l.forward_return_5, l.direction_5, l.known_at_5),
+        (10, l.forward_return_10, l.direction_10, l.known_at_10), (20, l.forward_return_20, l.direction_20, l.known_at_20)
+    ) AS h (horizon, forward_return, direction, known_at)
+    WHERE l.recorded_at > (SELECT max(recorded_at) FROM ml.outcomes) AND h.known_at IS NOT NULL
 ),
 corrected AS (
     UPDATE ml.outcomes AS o

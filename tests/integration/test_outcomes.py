@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from small_world import World, direction, register
@@ -208,3 +209,10 @@ def test_two_processes_at_once_resolve_once(world: World) -> None:
         world.await_lock_waiters(2)
     assert sorted(int(process.communicate(timeout=30)[0]) for process in both) == [0, 9]
     assert len(world.rows(OUTCOMES)) == 9
+
+
+def test_horizons_are_named_in_the_query_as_in_the_domain() -> None:
+    query = (Path(__file__).parents[2] / "mlops/outcomes/resolve.sql").read_text()
+    for h in HORIZONS:
+        assert query.count(f"({h}, l.forward_return_{h}, l.direction_{h}, l.known_at_{h})") == 2
+    assert query.count("l.forward_return_") == 2 * len(HORIZONS)
