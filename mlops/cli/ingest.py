@@ -1,0 +1,180 @@
+"""`forecastle ingest`: market data into the warehouse."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlops.cli.connect import open_warehouse, shown_progress
+from mlops.cli.options import AsJson, DatabaseUrl
+
+if TYPE_CHECKING:
+    from mlops.sources import Ingested, Source
+
+ingest_app = typer.Typer(name="ingest", help="Market data: take bars and earnings in.", no_args_is_help=True)
+
+
+class Elsewhere(StrEnum):
+    """Where bars come from when not from a file."""
+
+    SAMPLE = "sample"
+    YAHOO = "yahoo"
+
+
+File = Annotated[
+    Path | None,
+    typer.Argument(metavar="FILE", help="Parquet or CSV (also .csv.gz), columns in any order.", show_default=False),
+]
+Mapped = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field, where names do not say it."),
+]
+Symbols = Annotated[
+    list[str] | None,
+    typer.Option("--symbol", metavar="TICKER", help="The symbol of a file without such a column, or those to fetch."),
+]
+
+
+@ingest_app.callback()
+def ingest() -> None:
+    """Market data: take bars and earnings in."""
+
+
+@ingest_app.command()
+def bars(
+    file: File = None,
+    *,
+    source: Annotated[
+        Elsewhere | None, typer.Option("--source", help="Take bars from there instead of a file.")
+    ] = None,
+    symbol: Symbols = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="First day to take from a --source."),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="Last day to take from a --source."),
+    ] = None,
+    timeframe: Annotated[
+        str | None,
+        typer.Option(
+            "--timeframe", metavar="NAME", help="m1, m5, m15, m30, h1, h4 or d1; not needed where rows have dates only."
+        ),
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", metavar="NAME", help="Timezone of times without an offset: America/New_York, UTC."),
+    ] = None,
+    exchange: Annotated[
+        str | None,
+        typer.Option(
+            "--exchange", metavar="NAME", help="Where new symbols trade: XNYS, XLON, 24/5, ... (by asset class)."
+        ),
+    ] = None,
+    asset_class: Annotated[
+        str | None,
+        typer.Option(
+            "--asset-class", metavar="NAME", help="What new symbols are: equity (default), index, fx, crypto."
+        ),
+    ] = None,
+    mapped: Mapped = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take bars in: new ones are added, corrected ones replaced (what they were is kept), untrue ones rejected."""
+    from mlops.sources import ingest_bars
+
+    days = (first.date() if first else None), (last.date() if last else None)
+    chosen = _bar_source(file, source, symbols=symbol or [], days=days, timeframe=timeframe, mapped=mapped)
+    with shown_progress() as progress:
+        progress(f"Taking in {chosen.name}", None)
+        with open_warehouse(database_url) as warehouse:
+            ingested = ingest_bars(
+                warehouse,
+                chosen,
+                timeframe=timeframe,
+                exchange=exchange,
+                asset_class=asset_class,
+                timezone=timezone,
+            )
+    _say(ingested, as_json=as_json)
+
+
+@ingest_app.command()
+def earnings(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet or CSV: symbol, date, EPS, pre or post.")],
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", metavar="TICKER", help="The symbol of a file without such a column.")
+    ] = None,
+    mapped: Mapped = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take earnings announcements in, of symbols that have bars."""
+    from mlops.sources import FileSource, ingest_earnings
+
+    chosen = FileSource(file, mapping=_mapping(mapped), symbol=symbol)
+    with shown_progress() as progress:
+        progress(f"Taking in {chosen.name}", None)
+        with open_warehouse(database_url) as warehouse:
+            ingested = ingest_earnings(warehouse, chosen)
+    _say(ingested, as_json=as_json)
+
+
+def _bar_source(
+    file: Path | None,
+    source: Elsewhere | None,
+    *,
+    symbols: list[str],
+    days: tuple[date | None, date | None],
+    timeframe: str | None,
+    mapped: list[str] | None,
+) -> Source:
+    """Return what the options name; wrong combinations end with status 2."""
+    from mlops.sources import FileSource, SampleSource, YahooSource
+
+    since, until = days
+    if (file is None) == (source is None):
+        raise typer.BadParameter("name either a FILE or a --source", param_hint="FILE")
+    if file is not None:
+        if since or until:
+            raise typer.BadParameter("a file is taken as a whole; only a --source takes it", param_hint="--from/--to")
+        if len(symbols) > 1:
+            raise typer.BadParameter("a file without a column for it has one symbol", param_hint="--symbol")
+        return FileSource(file, mapping=_mapping(mapped), symbol=symbols[0] if symbols else None)
+    if mapped:
+        raise typer.BadParameter("only a FILE has columns to map", param_hint="--map")
+    if source is Elsewhere.SAMPLE:
+        if symbols:
+            raise typer.BadParameter("the sample is taken with all its symbols", param_hint="--symbol")
+        return SampleSource(since=since, until=until)
+    if not symbols or since is None:
+        raise typer.BadParameter("yahoo needs --symbol (once for each) and --from", param_hint="--source")
+    return YahooSource(symbols, since=since, until=until, timeframe=timeframe or "d1")
+
+
+def _mapping(mapped: list[str] | None) -> dict[str, str]:
+    pairs = [each.partition("=") for each in mapped or []]
+    for name, equals, column in pairs:
+        if not (name and equals and column):
+            raise typer.BadParameter(f"{name + equals + column!r} is not FIELD=COLUMN", param_hint="--map")
+    return {name: column for name, _, column in pairs}
+
+
+def _say(ingested: Ingested, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"ingest_id": ingested.ingest_id, **ingested.counts, "reasons": dict(ingested.reasons)}))
+        return
+    for reason, n in ingested.reasons.items():
+        typer.echo(f"rejected {n}: {reason}")
+    if ingested.rejected:
+        typer.echo(f"Rejected rows with line and reason: market.rejects, ingest_id {ingested.ingest_id}")
+    counts = ingested.counts
+    parts = ", ".join(f"{counts[name]} {name}" for name in ("new", "changed", "unchanged", "rejected"))
+    typer.echo(f"{ingested.read} read: {parts}")
