@@ -1,0 +1,106 @@
+"""From a matrix to a model that has passed its parity check: fit, export, compare, judge."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+from types import ModuleType
+from typing import Any
+
+from mlops.exceptions import TrainingError
+from mlops.modelling import Matrix, Part, TrainedModel
+from mlops.scoring import Scorer
+from mlops.spec import Spec
+from mlops.training import hist_gradient_boosting
+from mlops.training.metrics import baselines, evaluate
+from mlops.training.parity import golden_set, require_parity
+from mlops.training.references import references
+from mlops.training.trees import to_onnx
+
+FAMILIES: dict[str, ModuleType] = {"hist_gradient_boosting": hist_gradient_boosting}
+"""Model families by name: a module with `fit`, and the `PACKAGES` that decide what it fits."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, and how many of how many steps of it are."""
+
+
+def family(name: str) -> ModuleType:
+    """Return the model family `name`. Raises TrainingError, naming those that there are."""
+    try:
+        return FAMILIES[name]
+    except KeyError:
+        raise TrainingError(f"There is no model family {name!r}; there is {', '.join(sorted(FAMILIES))}.") from None
+
+
+def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progress | None = None) -> TrainedModel:
+    """Return a model fitted to the train part of `matrix`, exported, and judged on validation and test.
+
+    It is judged by what its export says, since that is what will forecast. The test part is scored once, here; nothing
+    is chosen by it.
+
+    Raises:
+        TrainingError: the family is unknown or cannot be fitted.
+        ParityError: the export does not say what the fitted model says.
+    """
+    import numpy as np
+
+    tell = progress or (lambda what, done, total: None)
+    chosen = family(spec.family)
+    seconds: dict[str, float] = {}
+    parts = {part: matrix.of(part) for part in Part}
+
+    began = time.perf_counter()
+    fitted = chosen.fit(
+        parts[Part.TRAIN],
+        spec.hyperparameters.model_dump(),
+        spec.seed,
+        lambda done, total: tell("fit", done, total),
+    )
+    seconds["fit"] = time.perf_counter() - began
+
+    tell("export", 0, 1)
+    began = time.perf_counter()
+    forest = fitted.forest()
+    artifact = to_onnx(forest, feature_set_version)
+    seconds["export"] = time.perf_counter() - began
+
+    began = time.perf_counter()
+    parity = require_parity(fitted, artifact, golden_set(matrix, forest))
+    seconds["parity"] = time.perf_counter() - began
+    tell("export", 1, 1)
+
+    began = time.perf_counter()
+    scorer = Scorer(artifact)
+    metrics: dict[str, dict[str, dict[str, Any]]] = {}
+    medians = np.empty((0, len(matrix.horizons)), dtype=np.float32)
+    for step, part in enumerate((Part.VALIDATION, Part.TEST)):
+        tell("judge", step, 2)
+        quantiles, probabilities = scorer.score(parts[part].features)
+        metrics[part.value] = evaluate(parts[part], parts[Part.TRAIN], quantiles, probabilities)
+        if part is Part.VALIDATION:
+            medians = quantiles[:, :, 1]
+    tell("judge", 2, 2)
+    seconds["judge"] = time.perf_counter() - began
+
+    return TrainedModel(
+        artifact=artifact,
+        metrics=metrics,
+        parity_max_abs_diff=parity,
+        references=references(parts[Part.TRAIN], medians),
+        baselines=baselines(parts[Part.TRAIN], metrics[Part.VALIDATION.value]),
+        packages=packages(chosen.PACKAGES),
+        seconds=seconds,
+    )
+
+
+def packages(names: tuple[str, ...]) -> dict[str, str]:
+    """Return the version of Python and of each installed package that has a hand in a model."""
+    found = {"python": python_version()}
+    for name in (*names, "onnx", "onnxruntime", "onnxruntime-gpu", "forecastle"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue  # ONNX Runtime comes under one name or the other; forecastle may run from its sources
+    return found
