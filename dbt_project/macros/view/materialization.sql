@@ -1,0 +1,54 @@
+{#-
+  A view that is replaced where it stands. dbt's own makes a second one, swaps the names and drops the first with all views
+  on it: between the two, and for good after a crash, people's views would be gone. Here a view is dropped, with the views on
+  it, only where its columns are no longer what they were; dbt builds those next.
+-#}
+{% materialization view, adapter='postgres' %}
+    {%- set target_relation = this.incorporate(type='view') -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {{ get_assert_columns_equivalent(sql) }}
+    {% set there = run_query(what_is_there_sql(target_relation)).rows %}
+    {% if there and not there[0]['can_be_replaced'] %}
+        {% set kind = 'view' if there[0]['kind'] == 'v' else 'table' %}
+        {% do run_query('drop ' ~ kind ~ ' ' ~ target_relation ~ ' cascade') %}
+    {% endif %}
+    {% call statement('main') %}
+        create or replace view {{ target_relation }} as
+        {{ sql }}
+    {% endcall %}
+    {% do apply_grants(target_relation, config.get('grants'), should_revoke=false) %}
+    {% do persist_docs(target_relation, model) %}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+
+{#- What has the name of the view already, and can it be replaced: is it a view whose columns come first in the new one? -#}
+{% macro what_is_there_sql(relation) %}
+    {% set name = relation.include(database=false) | string | replace("'", "''") %}
+    select
+        relkind::text as kind,
+        relkind = 'v' and not exists (
+            select 1
+            from pg_attribute as old
+            left join (
+                values
+                {% for column in model.columns.values() -%}
+                ({{ loop.index }}, '{{ column.name }}', to_regtype('{{ column.data_type }}')::oid){{ "," if not loop.last }}
+                {% endfor %}
+            ) as new (attnum, attname, atttypid) on old.attnum = new.attnum
+            where
+                old.attrelid = pg_class.oid
+                and old.attnum > 0
+                and (old.attname, old.atttypid) is distinct from (new.attname, new.atttypid)
+        ) as can_be_replaced
+    from pg_class
+    where oid = to_regclass('{{ name }}')
+{% endmacro %}
