@@ -59,36 +59,34 @@ def db(home: Path) -> Run:
 
 
 def test_the_way_of_a_newcomer(db: Run, home: Path) -> None:
+    # No `up` before: whatever needs the database makes it, with its tables.
+    assert db("psql", "--", "-XAtc", "SELECT current_user").stdout == "forecastle_analyst\n"
+    assert db("down").stdout == "The embedded TimescaleDB was stopped.\n"
     up = db("up")
     assert up.returncode == 0, up.stderr
-    assert up.stdout.startswith("The embedded TimescaleDB was made and started on 127.0.0.1:")
+    assert up.stdout.startswith("The embedded TimescaleDB was started on 127.0.0.1:")
     assert up.stdout.count("\n") == 1
     again = json.loads(db("up", "--json").stdout)
     assert (again["started"], again["created"], again["revision"]) == (False, False, "0004")
-    assert db("url").stdout.strip() == again["url"]
     assert json.loads(db("url", "--json").stdout) == {"url": again["url"]}
     assert db("migrate").stdout == "The tables are at revision 0004.\n"
 
     query = db("psql", "--", "-XAtc", "SELECT current_user || ' at ' || current_setting('search_path')")
     assert query.stdout == "forecastle_analyst at analytics, public\n"
-    assert db("psql", "--role", "owner", "--", "-XAtc", "SELECT current_user").stdout == "forecastle_owner\n"
     assert db("psql", "--", "-XAtc", "SELECT nonsense").returncode == 1
     named = db("psql", "--", "-XAtc", "SELECT current_user", FORECASTLE_DATABASE_URL=again["url"])
     assert named.stdout == "forecastle\n"
     assert oct(home.joinpath("passwords.json").stat().st_mode)[-3:] == "600"
 
-    assert db("down").stdout == "The embedded TimescaleDB was stopped.\n"
+    assert db("down").returncode == 0
     assert db("down").stdout == "The embedded TimescaleDB is not running.\n"
-    assert db("psql", "--", "-XAtc", "SELECT 1").stdout == "1\n"
 
 
-@pytest.mark.parametrize("command", ["up", "down"])
-@pytest.mark.parametrize("way", ["option", "environment"])
-def test_a_server_of_the_users_is_not_ours(db: Run, command: str, way: str) -> None:
+def test_a_server_of_the_users_is_not_ours(db: Run) -> None:
     url = "postgresql://me@127.0.0.1:9/db"
-    ended = db(command, "--database-url", url) if way == "option" else db(command, FORECASTLE_DATABASE_URL=url)
-    assert ended.returncode == 1
-    assert "not ours to" in ended.stderr
+    for ended in (db("up", "--database-url", url), db("down", FORECASTLE_DATABASE_URL=url)):
+        assert ended.returncode == 1
+        assert "not ours to" in ended.stderr
     assert db("url", FORECASTLE_DATABASE_URL=url).stdout == url + "\n"
     refused = db("url", "--role", "analyst", "--database-url", url)
     assert refused.returncode == 1

@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -31,14 +33,31 @@ print(fast_server(Path(sys.argv[1])).up(lambda what, done: print(what, flush=Tru
 """
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+@contextmanager
+def a_folder() -> Iterator[Path]:
     """A folder for a server, which the account that it runs under can enter."""
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}one-"))
     folder.chmod(0o755)
-    yield folder
-    if folder.exists():
+    try:
+        yield folder
+    finally:
         remove(fast_server(folder))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for a server of the test's own."""
+    with a_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def seasoned() -> Iterator[EmbeddedServer]:
+    """A server with 1,000 rows in the table `kept`, for tests that leave it as they found it."""
+    with a_folder() as folder:
+        server = fast_server(folder)
+        fill(server.up().url)
+        yield server
 
 
 def pid(server: EmbeddedServer) -> int:
@@ -107,13 +126,11 @@ def test_up_twice_is_one_server(folder: Path) -> None:
         connection.execute("CREATE EXTENSION timescaledb")
 
 
-def test_down_and_up_keeps_data_and_port(folder: Path) -> None:
-    server = fast_server(folder)
-    url = server.up().url
-    fill(url)
-    assert server.down() is True
-    assert server.down() is False
-    again = server.up()
+def test_down_and_up_keeps_data_and_port(seasoned: EmbeddedServer) -> None:
+    url = seasoned.up().url
+    assert seasoned.down() is True
+    assert seasoned.down() is False
+    again = seasoned.up()
     assert (again.url, again.started, again.created) == (url, True, False)
     assert kept(url) == 1000
 
@@ -146,14 +163,13 @@ def test_the_passwords_are_for_the_user_alone(folder: Path) -> None:
         assert server.place.password("forecastle") not in log.read_text("utf-8")
 
 
-def test_lost_passwords_are_made_anew(folder: Path) -> None:
-    server = fast_server(folder)
-    fill(server.up().url)
-    server.place.passwords.unlink()
+def test_lost_passwords_are_made_anew(seasoned: EmbeddedServer) -> None:
+    seasoned.up()
+    seasoned.place.passwords.unlink()
     with pytest.raises(EmbeddedServerError, match=r"is gone\. Run `forecastle db down`"):
-        server.up()
-    server.down()
-    assert kept(server.up().url) == 1000
+        seasoned.up()
+    seasoned.down()
+    assert kept(seasoned.up().url) == 1000
 
 
 def test_killed_server_loses_nothing_that_was_committed(folder: Path) -> None:
@@ -163,49 +179,46 @@ def test_killed_server_loses_nothing_that_was_committed(folder: Path) -> None:
     connection = psycopg.connect(url)
     connection.execute("DELETE FROM kept")  # never committed
     os.kill(pid(server), signal.SIGKILL)
+    while is_running(server):
+        time.sleep(0.01)
     again = server.up()
     connection.close()
     assert again.started
     assert kept(again.url) == 1000
 
 
-def test_pid_file_that_names_another_program(folder: Path) -> None:
-    server = fast_server(folder)
-    fill(server.up().url)
-    text = (server.place.data / "postmaster.pid").read_text("utf-8")
-    server.down()
-    with as_account(server, "sleep", "60") as other:
-        stale = server.place.data / "postmaster.pid"
-        server_account(server.place.cluster).write(stale, text.replace(text.split("\n")[0], str(other.pid), 1))
-        assert not is_running(server)
-        assert kept(server.up().url) == 1000
+def test_pid_file_that_names_another_program(seasoned: EmbeddedServer) -> None:
+    seasoned.up()
+    text = (seasoned.place.data / "postmaster.pid").read_text("utf-8")
+    seasoned.down()
+    with as_account(seasoned, "sleep", "60") as other:
+        stale = seasoned.place.data / "postmaster.pid"
+        server_account(seasoned.place.cluster).write(stale, text.replace(text.split("\n")[0], str(other.pid), 1))
+        assert not is_running(seasoned)
+        assert kept(seasoned.up().url) == 1000
         assert other.poll() is None
         other.kill()
 
 
 @pytest.mark.parametrize("text", ["", "4194304\n/nowhere\n", "not a number\n"], ids=["empty", "dead", "damaged"])
-def test_stale_pid_file(folder: Path, text: str) -> None:
-    server = fast_server(folder)
-    fill(server.up().url)
-    server.down()
-    server_account(server.place.cluster).write(server.place.data / "postmaster.pid", text)
-    assert kept(server.up().url) == 1000
+def test_stale_pid_file(seasoned: EmbeddedServer, text: str) -> None:
+    seasoned.down()
+    server_account(seasoned.place.cluster).write(seasoned.place.data / "postmaster.pid", text)
+    assert kept(seasoned.up().url) == 1000
 
 
-def test_taken_port(folder: Path) -> None:
-    server = fast_server(folder)
-    url = server.up().url
-    fill(url)
-    server.down()
+def test_taken_port(seasoned: EmbeddedServer) -> None:
+    url = seasoned.up().url
+    seasoned.down()
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind(("127.0.0.1", parse_url(url).port or 0))
         squatter.listen()
-        elsewhere = server.up().url
+        elsewhere = seasoned.up().url
     assert elsewhere != url
     assert kept(elsewhere) == 1000
-    server.down()
-    assert server.up().url == elsewhere
+    seasoned.down()
+    assert seasoned.up().url == elsewhere
 
 
 def test_half_made_data_folder_is_left_alone(folder: Path) -> None:
@@ -235,30 +248,26 @@ def test_killed_while_making_the_data_folder(folder: Path) -> None:
     assert sorted(path.name for path in server.place.cluster.iterdir()) == ["data", "server.log"]
 
 
-def test_data_of_another_major_version(folder: Path) -> None:
-    server = fast_server(folder)
-    fill(server.up().url)
-    server.down()
-    account, version = server_account(server.place.cluster), server.place.data / "PG_VERSION"
+def test_data_of_another_major_version(seasoned: EmbeddedServer) -> None:
+    seasoned.down()
+    account, version = server_account(seasoned.place.cluster), seasoned.place.data / "PG_VERSION"
     ours = version.read_text()
     account.write(version, "9\n")
     with pytest.raises(
         EmbeddedServerError, match=r"is of PostgreSQL 9, and no PostgreSQL 9 with TimescaleDB is installed"
     ):
-        server.up()
+        seasoned.up()
     account.write(version, ours)
-    assert kept(server.up().url) == 1000
+    assert kept(seasoned.up().url) == 1000
 
 
-def test_wrong_permissions_of_the_data_folder(folder: Path) -> None:
-    server = fast_server(folder)
-    fill(server.up().url)
-    server.down()
-    server.place.data.chmod(0o777)
+def test_wrong_permissions_of_the_data_folder(seasoned: EmbeddedServer) -> None:
+    seasoned.down()
+    seasoned.place.data.chmod(0o777)
     with pytest.raises(EmbeddedServerError, match=r"has invalid permissions\. Its log: .*server\.log"):
-        server.up()
-    server.place.data.chmod(0o700)
-    assert kept(server.up().url) == 1000
+        seasoned.up()
+    seasoned.place.data.chmod(0o700)
+    assert kept(seasoned.up().url) == 1000
 
 
 def test_folder_that_the_server_may_not_enter(folder: Path) -> None:
@@ -272,7 +281,8 @@ def test_folder_that_the_server_may_not_enter(folder: Path) -> None:
     shutil.rmtree(inner)
 
 
-def test_a_setting_that_cannot_be_is_reported_from_the_log(folder: Path) -> None:
+def test_a_setting_that_cannot_be_is_reported_from_the_log(seasoned: EmbeddedServer) -> None:
+    seasoned.down()
     with pytest.raises(EmbeddedServerError, match=r'did not start: could not access file "absent".*server\.log'):
-        fast_server(folder, shared_preload_libraries="absent").up()
-    assert fast_server(folder).up().started
+        fast_server(seasoned.folder, shared_preload_libraries="absent").up()
+    assert seasoned.up().started

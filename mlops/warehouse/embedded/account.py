@@ -77,15 +77,18 @@ class Account:
 
     def require_entry(self, folder: Path) -> None:
         """Raise EmbeddedServerError, naming the folder at fault, where this user cannot enter `folder`."""
-        if self.uid is None:
+        if self.uid is None or self._enters(folder):
             return
         for path in [*reversed(folder.parents), folder]:
-            if self.run(["/bin/sh", "-c", 'cd -- "$1"', "sh", path]).returncode != 0:
+            if not self._enters(path):
                 raise EmbeddedServerError(
                     f"PostgreSQL refuses to run as root, and the user {self.name}, under whom it runs instead, cannot "
                     f"enter {path}. Run `chmod a+x {path}`, or set FORECASTLE_HOME to a folder elsewhere.",
                     folder=path,
                 )
+
+    def _enters(self, folder: Path) -> bool:
+        return self.run(["/bin/sh", "-c", 'cd -- "$1"', "sh", folder]).returncode == 0
 
 
 def server_account(cluster: Path) -> Account:
@@ -113,5 +116,6 @@ def server_account(cluster: Path) -> Account:
 
 def clean_environment() -> dict[str, str]:
     """Return our environment without what would change how PostgreSQL's programs run or speak."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LD_", "LC_", "LANG"))}
+    astray = ("PG", "LD_", "LC_", "LANG", "QUOTING_STYLE", "POSIXLY_CORRECT")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(astray)}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}

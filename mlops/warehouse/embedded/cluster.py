@@ -67,7 +67,7 @@ def create(place: Place, programs: Programs, account: Account, *, durable: bool)
         )  # fmt: skip
         if answer.returncode != 0:
             raise failed("The data folder could not be made", answer.stdout, place.folder)
-        single_user(data, programs, account, _DATABASE)
+        single_user(data, programs, account, _DATABASE, durable=durable)
         main = data / "postgresql.conf"
         account.write(main, main.read_text("utf-8") + _INCLUDE)
         data.rename(place.data)
@@ -75,12 +75,13 @@ def create(place: Place, programs: Programs, account: Account, *, durable: bool)
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def single_user(data: Path, programs: Programs, account: Account, statements: str) -> None:
+def single_user(data: Path, programs: Programs, account: Account, statements: str, *, durable: bool) -> None:
     """Run statements, one a line, on a server that is stopped, needing no password.
 
     Raises EmbeddedServerError at the first that fails.
     """
-    answer = account.run([programs.path("postgres"), "--single", "-D", data, "postgres"], stdin=statements)
+    unsafe = () if durable else ("-F",)
+    answer = account.run([programs.path("postgres"), "--single", *unsafe, "-D", data, "postgres"], stdin=statements)
     if answer.returncode != 0 or re.search(r"(ERROR|FATAL|PANIC): ", answer.stdout):
         raise failed("The database could not be set up", answer.stdout, data)
 

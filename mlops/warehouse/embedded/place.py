@@ -55,16 +55,20 @@ class Place:
         """Return the password of `login`, made up at the first call. Call it only while holding the lock."""
         known = self.known_passwords()
         if login not in known:
-            known[login] = secrets.token_urlsafe(24)
-            draft = self.passwords.with_suffix(".new")
-            draft.unlink(missing_ok=True)
-            draft.touch(mode=0o600)
-            with draft.open("w", encoding="utf-8") as file:
-                json.dump(known, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.passwords)
-        return known[login]
+            self.keep_password(login, new_password())
+        return self.known_passwords()[login]
+
+    def keep_password(self, login: str, word: str) -> None:
+        """Write down the password of `login`. Call it only while holding the lock."""
+        known = self.known_passwords() | {login: word}
+        draft = self.passwords.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(known, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.passwords)
 
     def known_passwords(self) -> dict[str, str]:
         """Return all passwords by login. Raises EmbeddedServerError where the file is damaged."""
@@ -77,6 +81,11 @@ class Place:
                 f"{self.passwords} cannot be read. Move it away and run `forecastle db down`, then `forecastle db up`: "
                 "new passwords are made, the data stays."
             ) from error
+
+
+def new_password() -> str:
+    """Return a password nobody can guess, of characters that a URL and a shell take as they are."""
+    return secrets.token_urlsafe(24)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from mlops.warehouse.embedded.cluster import (
     single_user,
 )
 from mlops.warehouse.embedded.failures import explained
-from mlops.warehouse.embedded.place import ADMIN, Place, locked
+from mlops.warehouse.embedded.place import ADMIN, Place, locked, new_password
 from mlops.warehouse.embedded.postmaster import (
     PortTakenError,
     Postmaster,
@@ -67,21 +67,22 @@ class EmbeddedServer:
         place = self.place
         with locked(place.folder / "lock", progress), explained(place.folder):
             account = server_account(place.cluster)
-            major = self._prepare(place, account)
             server = wait_until_ready(place, account)
             if server is not None:
                 return Started(self._url(place, server), started=False, created=False)
+            major = self._prepare(place, account)
             programs = self.programs(major, progress)
             account.require_entry(programs.folder)
             if major is None:
                 progress("Making the database", None)
                 create(place, programs, account, durable=self.durable)
             elif ADMIN not in place.known_passwords():
-                word = place.password(ADMIN)
-                single_user(place.data, programs, account, f"ALTER ROLE {ADMIN} PASSWORD '{word}'\n")
+                word = new_password()
+                statement = f"ALTER ROLE {ADMIN} PASSWORD '{word}'\n"
+                single_user(place.data, programs, account, statement, durable=self.durable)
+                place.keep_password(ADMIN, word)
             progress("Starting the database", None)
-            server = self._start(place, programs, account)
-            url = self._url(place, server)
+            url = self._url(place, self._start(place, programs, account))
             if major is not None:
                 _update_extension(url)
             return Started(url, started=True, created=major is None)
@@ -89,8 +90,9 @@ class EmbeddedServer:
     def down(self, progress: Progress = silent) -> bool:
         """Stop the server; return whether it was running. Raises EmbeddedServerError where it does not stop."""
         place = self.place
-        if not place.data.exists():
-            return False
+        with explained(place.folder):
+            if not place.data.exists():
+                return False
         with locked(place.folder / "lock", progress), explained(place.folder):
             account = server_account(place.cluster)
             if wait_until_ready(place, account) is None:
