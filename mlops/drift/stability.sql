@@ -9,32 +9,51 @@
 -- in no bin. Without any shift PSI would be (bins - 1)(1 / n_current + 1 / n_reference) on average, as a chi-square of
 -- bins - 1 degrees of freedom is (Yurdakul 2018): where that alone comes up to the first threshold, no verdict.
 --
--- Ten days below the window on `ts` are more than lies between the open of a bar and when it is known; they only leave
--- chunks out.
-WITH current AS MATERIALIZED (
-    SELECT v.feature, width_bucket(v.x, r.edges) AS bin, count(*) AS n
-    FROM features.technical AS f
+-- The values of a feature are collected into one array and counted by themselves, which needs neither a sort nor a
+-- comparison of names per value: 0.06 s for a month of 503 symbols where a plain GROUP BY takes 0.18. Ten days below the
+-- window on `ts` are more than lies between the open of a bar and when it is known; they only leave chunks out.
+WITH collected AS MATERIALIZED (
+    SELECT
+        array_agg(return_1) AS return_1, array_agg(return_5) AS return_5, array_agg(return_10) AS return_10,
+        array_agg(return_20) AS return_20, array_agg(volatility_10) AS volatility_10,
+        array_agg(volatility_20) AS volatility_20, array_agg(sma_ratio_5) AS sma_ratio_5,
+        array_agg(sma_ratio_20) AS sma_ratio_20, array_agg(sma_ratio_50) AS sma_ratio_50,
+        array_agg(ema_ratio_12) AS ema_ratio_12, array_agg(ema_ratio_26) AS ema_ratio_26,
+        array_agg(macd_hist) AS macd_hist, array_agg(rsi_14) AS rsi_14, array_agg(bollinger_b_20) AS bollinger_b_20,
+        array_agg(atr_14) AS atr_14, array_agg(volume_zscore_20) AS volume_zscore_20,
+        array_agg(volume_ratio_5_20) AS volume_ratio_5_20, array_agg(range_1) AS range_1, array_agg(gap_1) AS gap_1,
+        array_agg(stochastic_k_14) AS stochastic_k_14
+    FROM features.technical
+    WHERE timeframe = :timeframe AND as_of > :window_from AND as_of <= :as_of AND known_at <= :as_of
+      AND ts > CAST(:window_from AS timestamptz) - INTERVAL '10 days' AND ts < :as_of
+),
+current AS (
+    SELECT v.feature, v.x
+    FROM collected AS c
     CROSS JOIN LATERAL (VALUES
-        ('return_1', f.return_1), ('return_5', f.return_5), ('return_10', f.return_10), ('return_20', f.return_20),
-        ('volatility_10', f.volatility_10), ('volatility_20', f.volatility_20),
-        ('sma_ratio_5', f.sma_ratio_5), ('sma_ratio_20', f.sma_ratio_20), ('sma_ratio_50', f.sma_ratio_50),
-        ('ema_ratio_12', f.ema_ratio_12), ('ema_ratio_26', f.ema_ratio_26), ('macd_hist', f.macd_hist),
-        ('rsi_14', f.rsi_14), ('bollinger_b_20', f.bollinger_b_20), ('atr_14', f.atr_14),
-        ('volume_zscore_20', f.volume_zscore_20), ('volume_ratio_5_20', f.volume_ratio_5_20),
-        ('range_1', f.range_1), ('gap_1', f.gap_1), ('stochastic_k_14', f.stochastic_k_14)
+        ('return_1', c.return_1), ('return_5', c.return_5), ('return_10', c.return_10), ('return_20', c.return_20),
+        ('volatility_10', c.volatility_10), ('volatility_20', c.volatility_20), ('sma_ratio_5', c.sma_ratio_5),
+        ('sma_ratio_20', c.sma_ratio_20), ('sma_ratio_50', c.sma_ratio_50), ('ema_ratio_12', c.ema_ratio_12),
+        ('ema_ratio_26', c.ema_ratio_26), ('macd_hist', c.macd_hist), ('rsi_14', c.rsi_14),
+        ('bollinger_b_20', c.bollinger_b_20), ('atr_14', c.atr_14), ('volume_zscore_20', c.volume_zscore_20),
+        ('volume_ratio_5_20', c.volume_ratio_5_20), ('range_1', c.range_1), ('gap_1', c.gap_1),
+        ('stochastic_k_14', c.stochastic_k_14)
     ) AS v (feature, x)
-    JOIN ml.references AS r ON r.model = :model AND r.version = :version AND r.feature = v.feature
-    WHERE f.timeframe = :timeframe AND f.as_of > :window_from AND f.as_of <= :as_of AND f.known_at <= :as_of
-      AND f.ts > CAST(:window_from AS timestamptz) - INTERVAL '10 days' AND f.ts < :as_of
-      AND v.x IS NOT NULL
-    GROUP BY v.feature, bin
     UNION ALL
-    SELECT r.feature, width_bucket(p.p50, r.edges) AS bin, count(*) AS n
-    FROM ml.predictions AS p
-    JOIN ml.references AS r ON r.model = p.model AND r.version = p.version AND r.feature = 'p50_h' || p.horizon
-    WHERE p.model = :model AND p.version = :version AND p.timeframe = :timeframe
-      AND p.as_of > :window_from AND p.as_of <= :as_of
-    GROUP BY r.feature, bin
+    SELECT 'p50_h' || horizon, array_agg(p50)
+    FROM ml.predictions
+    WHERE model = :model AND version = :version AND timeframe = :timeframe
+      AND as_of > :window_from AND as_of <= :as_of
+    GROUP BY horizon
+),
+counted AS MATERIALIZED (
+    SELECT r.feature, b.bin, b.n
+    FROM ml.references AS r
+    JOIN current AS c USING (feature)
+    CROSS JOIN LATERAL (
+        SELECT width_bucket(x, r.edges) AS bin, count(*) AS n FROM unnest(c.x) AS x WHERE x IS NOT NULL GROUP BY bin
+    ) AS b
+    WHERE r.model = :model AND r.version = :version
 ),
 bins AS (
     SELECT
@@ -43,7 +62,7 @@ bins AS (
         count(*) OVER feature AS n_bins
     FROM ml.references AS r
     CROSS JOIN unnest(r.counts) WITH ORDINALITY AS b (n_reference, place)
-    LEFT JOIN current AS c ON c.feature = r.feature AND c.bin = b.place - 1
+    LEFT JOIN counted AS c ON c.feature = r.feature AND c.bin = b.place - 1
     WHERE r.model = :model AND r.version = :version
     WINDOW feature AS (PARTITION BY r.feature)
 ),

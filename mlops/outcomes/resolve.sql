@@ -24,19 +24,23 @@ known AS MATERIALIZED (
     ) AS h (horizon, forward_return, direction, known_at)
     WHERE l.ts >= (SELECT min(ts) FROM open_bars) AND h.known_at <= :as_of
 ),
+-- Materialized, so that each prediction is looked up by its whole key: the planner thinks that almost nothing is due.
+due AS MATERIALIZED (
+    SELECT u.model, u.version, u.as_of, k.*
+    FROM known AS k
+    JOIN ml.unresolved AS u USING (symbol_id, timeframe, ts, horizon)
+),
 resolved AS (
     INSERT INTO ml.outcomes (
         model, version, symbol_id, timeframe, horizon, as_of, ts, actual, actual_direction, error, naive_error,
         hit, covered, known_at, recorded_at, resolved_at
     )
     SELECT
-        p.model, p.version, p.symbol_id, p.timeframe, p.horizon, p.as_of, p.ts, k.forward_return, k.direction,
-        p.p50 - k.forward_return, -k.forward_return, p.direction = k.direction,
-        k.forward_return BETWEEN p.p10 AND p.p90, k.known_at, k.recorded_at, statement_timestamp()
-    FROM known AS k
-    JOIN ml.unresolved AS u USING (symbol_id, timeframe, ts, horizon)
+        p.model, p.version, p.symbol_id, p.timeframe, p.horizon, p.as_of, p.ts, d.forward_return, d.direction,
+        p.p50 - d.forward_return, -d.forward_return, p.direction = d.direction,
+        d.forward_return BETWEEN p.p10 AND p.p90, d.known_at, d.recorded_at, statement_timestamp()
+    FROM due AS d
     JOIN ml.predictions AS p USING (model, version, symbol_id, timeframe, horizon, as_of)
-    WHERE p.as_of > (SELECT min(ts) FROM open_bars)
     ORDER BY p.model, p.version, p.symbol_id, p.timeframe, p.horizon, p.as_of
     RETURNING 1
 ),

@@ -213,7 +213,8 @@ def test_rows_known_later_are_not_measured(world: World) -> None:
 
 def test_features_are_named_in_the_query_as_in_the_domain() -> None:
     query = (Path(__file__).parents[2] / "mlops/drift/stability.sql").read_text()
-    assert all(f"('{name}', f.{name})" in query for name in TECHNICAL_FEATURES)
+    assert all(f"('{name}', c.{name})" in query for name in TECHNICAL_FEATURES)
+    assert all(f"array_agg({name}) AS {name}" in query for name in TECHNICAL_FEATURES)
 
 
 # Realised accuracy ---------------------------------------------------------------------------------------------------
