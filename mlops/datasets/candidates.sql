@@ -9,6 +9,7 @@ SELECT
     CASE WHEN t.timeframe = 'd1' THEN date_trunc('day', t.as_of, 'UTC') ELSE t.as_of END,
     k.label_known_at,
     t.feature_set_version,
+    greatest(t.recorded_at, l.recorded_at),
     CASE
         WHEN num_nulls(
             t.return_1, t.return_5, t.return_10, t.return_20, t.volatility_10, t.volatility_20,

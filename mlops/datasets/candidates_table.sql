@@ -8,5 +8,6 @@ CREATE TEMPORARY TABLE candidates (
     date                timestamptz NOT NULL,
     label_known_at      timestamptz,
     feature_set_version text NOT NULL,
+    recorded_at         timestamptz NOT NULL,
     cause               text
 ) ON COMMIT DROP

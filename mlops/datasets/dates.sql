@@ -1,5 +1,6 @@
 -- What the candidates come to: the dates to split, and what has to stay out, by cause.
--- Grain: one row per date. `data_to` is when the last label of the date's usable rows is known.
+-- Grain: one row per date. `data_to` is when the last label of the date's usable rows is known; `recorded_until` when
+-- this database learnt the newest bar behind the date's candidates.
 SELECT
     date,
     count(*) FILTER (WHERE cause IS NULL) AS n_usable,
@@ -9,7 +10,8 @@ SELECT
     min(as_of) FILTER (WHERE cause IS NULL) AS data_from,
     max(label_known_at) FILTER (WHERE cause IS NULL) AS data_to,
     min(feature_set_version) FILTER (WHERE cause IS NULL) AS first_version,
-    max(feature_set_version) FILTER (WHERE cause IS NULL) AS last_version
+    max(feature_set_version) FILTER (WHERE cause IS NULL) AS last_version,
+    max(recorded_at) AS recorded_until
 FROM pg_temp.candidates
 GROUP BY date
 ORDER BY date

@@ -32,7 +32,8 @@ class Materialised:
         excluded: number of rows left out, by cause (see CAUSES).
         data_from: `as_of` of the first row, UTC.
         data_to: when the last label is known, UTC.
-        filled_at: when it was done, by the database's clock.
+        feature_set_version: the one version that all rows' features are of.
+        recorded_until: when this database learnt the newest bar behind the features and labels that there were.
     """
 
     plan: SplitPlan
@@ -41,7 +42,7 @@ class Materialised:
     data_from: datetime
     data_to: datetime
     feature_set_version: str
-    filled_at: datetime
+    recorded_until: datetime
 
     @property
     def n_used(self) -> int:
@@ -76,7 +77,7 @@ def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetim
     if len(versions) > 1:
         raise DatasetError(
             f"The features are of several versions ({', '.join(sorted(versions))}). "
-            "Rebuild them all: `forecastle features build --full`."
+            "Rebuild them all: `forecastle features build --full-refresh`."
         )
     plan = plan_split([row.date for row in usable], spec.split, max(spec.horizons))
     connection.execute(
@@ -101,7 +102,7 @@ def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetim
         data_from=min(row.data_from for row in usable),
         data_to=max(row.data_to for row in usable),
         feature_set_version=versions.pop(),
-        filled_at=connection.execute(text("SELECT clock_timestamp()")).scalar_one(),
+        recorded_until=max(row.recorded_until for row in dates),
     )
 
 

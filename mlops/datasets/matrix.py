@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from mlops.datasets.materialise import Materialised
 from mlops.domain import HORIZONS, TECHNICAL_FEATURES
 from mlops.exceptions import DatasetError
 from mlops.modelling import Matrix, Part
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("symbol_id", "as_of", "part", "features", "returns", "directions")
 
 
-def read_matrix(
-    connection: Connection, run_id: UUID, horizons: tuple[int, ...], *, filled_at: datetime, n_rows: int
-) -> Matrix:
+def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...], materialised: Materialised) -> Matrix:
     """Return the rows of the run's three parts, ordered by `as_of` and then symbol, features rounded to float32.
 
     float32 is what the exported model compares in: what is trained on the rounded values has no value that falls on
@@ -34,8 +32,7 @@ def read_matrix(
         connection: to the warehouse.
         run_id: whose rows `materialise` has put into ml.training_rows.
         horizons: which labels, an ascending choice of `mlops.domain.HORIZONS`.
-        filled_at: when that was; a feature or label that was rewritten since is not read.
-        n_rows: how many rows the three parts have.
+        materialised: what it has put there; a feature or label that was rewritten since is not read.
 
     Raises:
         DatasetError: rows are missing because they were rewritten meanwhile, or hold a value that is no number.
@@ -43,10 +40,16 @@ def read_matrix(
     import numpy as np
 
     connection.execute(sql("datasets", "planning"))
-    read = read_arrays(connection, sql("datasets", "matrix"), {"run_id": run_id, "filled_at": filled_at}, _COLUMNS)
-    if len(read["symbol_id"]) != n_rows:
+    parameters = {
+        "run_id": run_id,
+        "feature_set_version": materialised.feature_set_version,
+        "recorded_until": materialised.recorded_until,
+    }
+    read = read_arrays(connection, sql("datasets", "matrix"), parameters, _COLUMNS)
+    n_missing = materialised.n_used - len(read["symbol_id"])
+    if n_missing:
         raise DatasetError(
-            f"{n_rows - len(read['symbol_id'])} of {n_rows} training rows were rewritten while the run went on. "
+            f"{n_missing} of {materialised.n_used} training rows were rewritten while the run went on. "
             "Train again when no features are being built.",
             run_id=run_id,
         )

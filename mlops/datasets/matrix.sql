@@ -1,6 +1,7 @@
 -- Features, labels and part of the rows that a run trains and is judged on, packed for `mlops.warehouse.reading`.
 -- Grain: one row per symbol, each field an array over the symbol's bars, all in one order. Horizons 1, 5, 10, 20.
--- Only rows as they were when the run began: one that was rewritten since is missing here, and the reader notices.
+-- Only rows as they were when the run began: one that was rewritten since is missing here, and the reader notices. (A
+-- build takes in bars in the order in which they were recorded, so what it rewrites is newer than all that was there.)
 SELECT
     array_agg(r.symbol_id),
     array_agg(r.as_of),
@@ -28,6 +29,7 @@ INNER JOIN labels.forward AS l USING (symbol_id, timeframe, ts)
 WHERE
     r.run_id = :run_id
     AND r.split IN ('train', 'validation', 'test')
-    AND t.recorded_at <= :filled_at
-    AND l.recorded_at <= :filled_at
+    AND t.feature_set_version = :feature_set_version
+    AND t.recorded_at <= :recorded_until
+    AND l.recorded_at <= :recorded_until
 GROUP BY r.symbol_id

@@ -1,0 +1,145 @@
+"""`forecastle train`: from a specification to a registered version, and how good it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlops.cli.connect import open_warehouse
+from mlops.cli.options import AsJson, AsOf, DatabaseUrl
+
+if TYPE_CHECKING:
+    from jobs.train import TrainResult
+    from mlops.training import Progress
+
+_STEPS = {
+    "choose": "Choosing and splitting the rows",
+    "check": "Checking them",
+    "read": "Reading them",
+    "fit": "Fitting",
+    "export": "Exporting to ONNX, comparing",
+    "judge": "Judging on validation and test",
+    "register": "Registering",
+}
+
+
+def train(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The model's specification, such as specs/gbm_d1.toml.")],
+    as_of: AsOf = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on what was known at a moment, check it, register it, and print how good it is beside naive.
+
+    The first version of a model becomes production, later ones wait as staging. Nothing is registered where the checks
+    of the training set fail, or where the exported model does not say what the trained one says.
+    """
+    from jobs import train as job
+    from mlops.clock import parse_as_of
+    from mlops.spec import load
+
+    declared = load(spec)
+    moment = parse_as_of(as_of)
+    with open_warehouse(database_url) as warehouse, _shown_progress() as progress:
+        result = job.run(warehouse, moment, declared, progress)
+    if as_json:
+        typer.echo(json.dumps(as_data(result), default=str))
+        return
+    show(result)
+
+
+def as_data(result: TrainResult) -> dict[str, Any]:
+    """Return the result as JSON has it."""
+    registered = result.registered
+    return {
+        "run_id": str(result.run_id),
+        "model": registered.version.model,
+        "version": registered.version.version,
+        "is_new": registered.is_new,
+        "alias": registered.alias,
+        "reason": registered.reason,
+        "sha256": registered.sha256,
+        "data_fingerprint": result.dataset.fingerprint,
+        "split": asdict(result.dataset.plan),
+        "metrics": registered.metrics,
+        "parity_max_abs_diff": result.parity_max_abs_diff,
+        "seconds": result.seconds,
+    }
+
+
+def show(result: TrainResult) -> None:
+    """Print what was trained on, how good it is and what became of it."""
+    rows, plan, registered = result.dataset.rows, result.dataset.plan, result.registered
+    left_out = ", ".join(f"{n:,} {cause}" for cause, n in result.dataset.excluded.items() if n) or "none"
+    typer.echo(
+        f"Rows: {rows['train']:,} train from {plan.train_from:%Y-%m-%d}, {rows['validation']:,} validation from "
+        f"{plan.validation_open_from:%Y-%m-%d}, {rows['test']:,} test from {plan.test_open_from:%Y-%m-%d} to "
+        f"{plan.test_to:%Y-%m-%d}; {rows['purged']:,} purged, {rows['embargoed']:,} embargoed; left out: {left_out}."
+    )
+    show_metrics(registered.metrics)
+    if registered.is_new:
+        typer.echo(f"{registered.version} is {registered.alias}. {registered.reason}")
+    else:
+        typer.echo(f"Nothing new: {registered.reason}.")
+
+
+def show_metrics(metrics: dict[str, Any] | Any) -> None:  # noqa: ANN401 - what jsonb holds
+    """Print the metrics of both parts, each beside the naive forecast's on the same rows."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for part in ("validation", "test"):
+        table = Table(title=f"{part}: model | naive | skill", box=SIMPLE, title_justify="left")
+        table.add_column("horizon", justify="right")
+        table.add_column("n", justify="right")
+        for name in ("MAE %", "RMSE %", "pinball %", "coverage of 80 % band", "accuracy %", "log loss"):
+            table.add_column(name, justify="right")
+        for horizon, entry in metrics[part].items():
+            table.add_row(
+                horizon,
+                f"{entry['n']:,}",
+                _cell(entry["mae"], 100),
+                _cell(entry["rmse"], 100),
+                _cell(entry["pinball"], 100),
+                _cell(entry["coverage_80"], 100),
+                _cell(entry["accuracy"], 100),
+                _cell(entry["log_loss"], 1),
+            )
+        console.print(table)
+    seen = metrics["test_windows_seen_before"]
+    if seen:
+        typer.echo(
+            f"{seen} earlier version{'s' if seen > 1 else ''} of this model looked at days of this test part: "
+            "the more often it is looked at, the less it proves."
+        )
+
+
+def _cell(metric: dict[str, float | None], scale: float) -> str:
+    model, naive, skill = metric["model"], metric["naive"], metric["skill"]
+    shown = " | ".join("-" if value is None else f"{value * scale:.3f}" for value in (model, naive))
+    return shown if skill is None else f"{shown} | {skill:+.1%}"
+
+
+@contextmanager
+def _shown_progress() -> Iterator[Progress]:
+    """Show the steps as a bar on standard error, which vanishes at the end."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1)
+
+        def show_step(what: str, done: int, total: int) -> None:
+            bar.update(task, description=_STEPS.get(what, what), completed=done, total=total)
+
+        yield show_step

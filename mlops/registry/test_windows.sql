@@ -1,0 +1,7 @@
+-- How often the test window has been looked at before: versions of the model whose test part shares a date with it.
+-- Grain: one row.
+SELECT count(*) FROM ml.versions
+WHERE
+    model = :model
+    AND CAST(split ->> 'test_open_from' AS timestamptz) <= :test_to
+    AND CAST(split ->> 'test_to' AS timestamptz) >= :test_open_from
