@@ -2,6 +2,7 @@
 with opinions as (
     select
         predictions.symbol_id,
+        symbols.ticker,
         predictions.timeframe,
         predictions.horizon,
         predictions.as_of,
@@ -19,8 +20,9 @@ with opinions as (
     from {{ source('ml', 'aliases') }} as aliases
     inner join {{ source('ml', 'predictions') }} as predictions
         on aliases.model = predictions.model and aliases.version = predictions.version
+    inner join {{ ref('stg_symbols') }} as symbols on predictions.symbol_id = symbols.symbol_id
     where aliases.alias = 'production'
-    group by predictions.symbol_id, predictions.timeframe, predictions.horizon, predictions.as_of
+    group by predictions.symbol_id, symbols.ticker, predictions.timeframe, predictions.horizon, predictions.as_of
 ),
 
 judged as (
@@ -35,24 +37,23 @@ judged as (
 )
 
 select
-    judged.symbol_id,
-    symbols.ticker,
-    judged.timeframe,
-    judged.horizon,
-    judged.as_of,
-    judged.target_ts,
-    judged.n_models,
-    judged.direction,
-    case judged.direction
-        when 'BULLISH' then judged.n_bullish
-        when 'NEUTRAL' then judged.n_neutral
-        else judged.n_bearish
-    end / judged.n_models::double precision as agreement,
-    judged.p50_mean,
-    judged.p50_lowest,
-    judged.p50_highest,
-    judged.probability_bullish,
-    judged.probability_neutral,
-    judged.probability_bearish
+    symbol_id,
+    ticker,
+    timeframe,
+    horizon,
+    as_of,
+    target_ts,
+    n_models,
+    direction,
+    case direction
+        when 'BULLISH' then n_bullish
+        when 'NEUTRAL' then n_neutral
+        else n_bearish
+    end / n_models::double precision as agreement,
+    p50_mean,
+    p50_lowest,
+    p50_highest,
+    probability_bullish,
+    probability_neutral,
+    probability_bearish
 from judged
-inner join {{ ref('stg_symbols') }} as symbols on judged.symbol_id = symbols.symbol_id

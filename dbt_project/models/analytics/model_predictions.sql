@@ -24,11 +24,12 @@ select
     outcomes.known_at
 from {{ source('ml', 'predictions') }} as predictions
 inner join {{ ref('stg_symbols') }} as symbols on predictions.symbol_id = symbols.symbol_id
+-- In this order, what differs most comes first when both sides are sorted.
 left join {{ source('ml', 'outcomes') }} as outcomes
     on
-        predictions.model = outcomes.model
-        and predictions.version = outcomes.version
-        and predictions.symbol_id = outcomes.symbol_id
-        and predictions.timeframe = outcomes.timeframe
-        and predictions.horizon = outcomes.horizon
+        predictions.symbol_id = outcomes.symbol_id
         and predictions.as_of = outcomes.as_of
+        and predictions.horizon = outcomes.horizon
+        and predictions.timeframe = outcomes.timeframe
+        and predictions.model = outcomes.model
+        and predictions.version = outcomes.version
