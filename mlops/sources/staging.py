@@ -178,14 +178,14 @@ class BarStaging:
         import numpy as np
 
         daily = self.timeframe == "d1"
+        if not daily:
+            faults.add(moments.dated, "ts has no time of day")
         ts = (
             np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[us]")
             if daily
             else self._utc(moments, "ts", faults)
         )
         ends_at = np.asarray(ts + np.timedelta64(TIMEFRAMES[self.timeframe or "d1"], "us"), dtype="datetime64[us]")
-        if not daily:
-            faults.add(moments.dated, "ts has no time of day")
         for exchange in {symbol.exchange for symbol in symbols.values()}:
             mine = np.isin(numbers, [number for number, symbol in symbols.items() if symbol.exchange == exchange])
             if daily:
@@ -230,7 +230,7 @@ class BarStaging:
         """Return the moments in UTC; those that the wall clock skips or repeats are faults."""
         import numpy as np
 
-        naive = ~moments.aware & ~np.isnat(moments.values)
+        naive = ~moments.aware & ~np.isnat(moments.values) & faults.none
         if not naive.any():
             return moments.values
         if self.terms.timezone is None:

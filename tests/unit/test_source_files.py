@@ -116,7 +116,7 @@ BAD = {
     "empty": (b"", "is empty. Write the file again"),
     "blank": (b"\n\n  \n", "is empty. Write the file again"),
     "header": (HEADER.encode(), "has a header and no rows"),
-    "junk": (bytes(range(255, 64, -1)), r"neither Parquet nor CSV in UTF-8|holds binary data"),
+    "junk": (bytes(range(200, 64, -1)), r"neither Parquet nor CSV in UTF-8|holds binary data"),
     "zeros": (b"symbol,date\n" + bytes(100), "it holds binary data"),
     "latin": ("simbol,día\n1,2\n".encode("latin-1"), "neither Parquet nor CSV in UTF-8"),
     "latin_value": (f"{HEADER}\n{ROW}\n".encode() + b"\xe9,2017-06-30,1,1,1,1,1\n", "cannot be read as CSV in UTF-8"),
