@@ -1,4 +1,4 @@
-"""Put a trained model into the registry, all or nothing: bytes, version, references, baselines, alias, the run's end."""
+"""Put a trained model into the registry, all or nothing: bytes, version, references, baselines, alias, run."""
 
 from __future__ import annotations
 

@@ -168,11 +168,21 @@ def to_onnx(forest: Forest, feature_set_version: str) -> bytes:
     return serialised
 
 
-def _ensemble(targets: Sequence[Target]) -> dict[str, Any]:
-    """Return the node's attributes: all trees one after the other, numbered, each leaf with its target's number."""
+def _bare_leaf() -> Tree:
     import numpy as np
 
-    trees = [(number, tree) for number, target in enumerate(targets) for tree in target.trees]
+    nothing = np.zeros(1, dtype=np.int64)
+    return Tree(nothing, np.zeros(1), nothing, nothing, np.ones(1, dtype=np.bool_), np.zeros(1))
+
+
+def _ensemble(targets: Sequence[Target]) -> dict[str, Any]:
+    """Return the node's attributes: all trees one after the other, numbered, each leaf with its target's number.
+
+    A target without trees gets one that is nothing but a leaf of 0: ONNX Runtime adds no base where no leaf is reached.
+    """
+    import numpy as np
+
+    trees = [(number, tree) for number, target in enumerate(targets) for tree in target.trees or [_bare_leaf()]]
     sizes = [len(tree.leaf) for _, tree in trees]
     tree_ids = np.repeat(np.arange(len(trees)), sizes)
     node_ids = np.concatenate([np.arange(size) for size in sizes])
