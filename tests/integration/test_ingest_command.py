@@ -1,0 +1,88 @@
+"""`forecastle ingest`, as a person and as a script read it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from mlops.cli.ingest import ingest_app
+from mlops.exceptions import SourceError
+from mlops.warehouse import Warehouse
+
+CSV = "Ticker;Day;O;H;L;Last\nA;2017-07-03;10;11;9;10.5\nA;2017-07-04;10;11;9;10.5\nA;2017-07-05;10;11;9;\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "bars.csv").write_text(CSV)
+    return tmp_path / "bars.csv"
+
+
+def run(*arguments: str) -> tuple[int, str, BaseException | None]:
+    result = CliRunner().invoke(ingest_app, list(arguments))
+    return result.exit_code, result.output, result.exception
+
+
+def test_the_last_line_counts(database_url: str, file: Path) -> None:
+    code, output, _ = run("bars", str(file), "--map", "close=Last", "--database-url", database_url)
+    assert code == 0
+    assert output.splitlines()[-4:] == [
+        "rejected 1: XNYS has no session on that day",
+        "rejected 1: close is missing",
+        "Rejected rows with line and reason: market.rejects, ingest_id 1",
+        "3 read: 1 new, 0 changed, 0 unchanged, 2 rejected",
+    ]
+    code, output, _ = run("bars", str(file), "--map", "close=Last", "--database-url", database_url, "--json")
+    assert json.loads(output) == {
+        "ingest_id": 2, "read": 3, "new": 0, "changed": 0, "unchanged": 1, "rejected": 2,
+        "reasons": {"XNYS has no session on that day": 1, "close is missing": 1},
+    }  # fmt: skip
+
+
+def test_the_environment_names_the_database(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, warehouse: Warehouse
+) -> None:
+    monkeypatch.setenv("FORECASTLE_DATABASE_URL", database_url)
+    assert run("bars", "--source", "sample", "--from", "2012-06-01", "--to", "2012-06-29")[1].splitlines()[-1] == (
+        "105 read: 105 new, 0 changed, 0 unchanged, 0 rejected"
+    )
+    path = tmp_path / "eps.csv"
+    path.write_text("date,estimate,eps,when\n2012-07-24,10.35,9.32,post\n")
+    assert run("earnings", str(path), "--symbol", "AAPL")[1].splitlines()[-1] == (
+        "1 read: 1 new, 0 changed, 0 unchanged, 0 rejected"
+    )
+    with warehouse.begin() as connection:
+        assert connection.execute(text("SELECT source FROM market.ingests ORDER BY id")).scalars().all() == [
+            "sample from 2012-06-01 to 2012-06-29", str(path)
+        ]  # fmt: skip
+
+
+def test_a_wrong_file_is_an_error_of_ours(database_url: str, file: Path) -> None:
+    code, _, error = run("bars", str(file), "--database-url", database_url)
+    assert code == 1
+    assert isinstance(error, SourceError)
+    assert "--map close=NAME" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bars"], "either a FILE or a --source"),
+        (["bars", "f.csv", "--source", "sample"], "either a FILE or a --source"),
+        (["bars", "f.csv", "--from", "2017-01-01"], "a file is taken as a whole"),
+        (["bars", "f.csv", "--symbol", "A", "--symbol", "B"], "has one symbol"),
+        (["bars", "f.csv", "--map", "close"], "is not FIELD=COLUMN"),
+        (["bars", "--source", "sample", "--map", "close=C"], "only a FILE has columns to map"),
+        (["bars", "--source", "sample", "--symbol", "A"], "with all its symbols"),
+        (["bars", "--source", "yahoo", "--symbol", "A"], "and --from"),
+        (["bars", "--source", "bloomberg"], "bloomberg"),
+        (["bars", "--source", "sample", "--from", "last week"], "last week"),
+        (["earnings"], "Missing argument"),
+    ],
+)
+def test_wrong_usage_ends_with_status_2(arguments: list[str], message: str) -> None:
+    code, output, _ = run(*arguments)
+    assert code == 2
+    assert message in " ".join(output.replace("│", " ").split())
