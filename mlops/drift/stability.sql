@@ -6,7 +6,8 @@
 -- a: share of the current values in the bin, e: share of the reference's; a share of less than :smallest_share, an empty
 -- bin above all, counts as :smallest_share, for the logarithm has no answer to zero. Bins are those of the reference,
 -- quantiles of the training rows: bin i holds edges[i-1] <= x < edges[i], which is what width_bucket counts. NULLs are
--- in no bin. Without any shift PSI would be (bins - 1)(1 / n_current + 1 / n_reference) on average, as a chi-square of
+-- in no bin. Values are rounded to float32 first, as they were for training: a value that repeats is an edge exactly, not
+-- nearly (beyond its range they are left alone, for the cast would fail). Without any shift PSI would be (bins - 1)(1 / n_current + 1 / n_reference) on average, as a chi-square of
 -- bins - 1 degrees of freedom is (Yurdakul 2018): where that alone comes up to the first threshold, no verdict.
 --
 -- The values of a feature are collected into one array and counted by themselves, which needs neither a sort nor a
@@ -51,7 +52,12 @@ counted AS MATERIALIZED (
     FROM ml.references AS r
     JOIN current AS c USING (feature)
     CROSS JOIN LATERAL (
-        SELECT width_bucket(x, r.edges) AS bin, count(*) AS n FROM unnest(c.x) AS x WHERE x IS NOT NULL GROUP BY bin
+        SELECT
+            width_bucket(CASE WHEN abs(x) BETWEEN 1e-37 AND 1e38 THEN x::real::float8 ELSE x END, r.edges) AS bin,
+            count(*) AS n
+        FROM unnest(c.x) AS x
+        WHERE x IS NOT NULL
+        GROUP BY bin
     ) AS b
     WHERE r.model = :model AND r.version = :version
 ),

@@ -18,8 +18,6 @@ from mlops.warehouse.copying import copy_rows
 from mlops.warehouse.engine import wait_for_lock
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from mlops.scoring import Scorer
 
 MAXIMUM_SESSIONS_BEHIND = 5
@@ -129,10 +127,17 @@ def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None)
     return ForecastReport(as_of=as_of, versions=tuple(_counted(batch, made) for batch in batches))
 
 
-def newest(warehouse: Warehouse, as_of: datetime, *, limit: int) -> list[Forecast]:
-    """Return the newest stored forecasts of the versions in production as of `as_of`, by ticker, `limit` at most."""
+def newest(
+    warehouse: Warehouse, as_of: datetime, *, model: str | None = None, limit: int | None = None
+) -> list[Forecast]:
+    """Return the newest stored forecasts of the versions in production as of `as_of`, by ticker.
+
+    Of all models in production or of `model`; `limit` rows at most, all of them without.
+    """
     with warehouse.begin() as connection:
-        rows = connection.execute(sql("forecasting", "newest_forecasts"), {"as_of": as_of, "n": limit}).all()
+        rows = connection.execute(
+            sql("forecasting", "newest_forecasts"), {"as_of": as_of, "model": model, "n": limit}
+        ).all()
     return [
         Forecast(
             ticker=row.ticker, timeframe=row.timeframe, horizon=row.horizon, as_of=row.as_of, target_ts=row.target_ts,

@@ -14,6 +14,6 @@ CROSS JOIN LATERAL (
     ORDER BY as_of DESC
     LIMIT 1
 ) AS p
-WHERE a.alias = 'production'
+WHERE a.alias = 'production' AND (CAST(:model AS text) IS NULL OR v.model = :model)
 ORDER BY s.ticker, p.model, p.horizon
-LIMIT :n
+LIMIT CAST(:n AS bigint)

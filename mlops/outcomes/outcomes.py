@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from mlops.exceptions import OutcomesError
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.engine import wait_for_lock
 
@@ -34,8 +35,12 @@ def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesReport:
     A forecast meets the label of its own symbol, timeframe, bar and horizon. Idempotent; two at once wait for each
     other. An outcome whose label changed, because a bar was corrected and the labels were built again, is brought up
     to date; it keeps its row.
+
+    Raises OutcomesError where there are no labels to resolve by.
     """
     with warehouse.begin() as connection:
+        if connection.execute(sql("outcomes", "labels")).scalar_one() is None:
+            raise OutcomesError("There are no labels yet. Build them: `forecastle features build`.")
         wait_for_lock(connection, "ml.outcomes")
         done = connection.execute(sql("outcomes", "resolve"), {"as_of": as_of}).one()
         left = connection.execute(sql("outcomes", "waiting"), {"as_of": as_of}).one()

@@ -26,7 +26,8 @@ SYMBOL_ROWS = "SELECT * FROM monitoring.drift ORDER BY model, version, symbol_id
 
 
 def psi(edges: NDArray[Any], counts: NDArray[Any], values: NDArray[Any]) -> float:
-    """Population stability index from its definition; an empty bin counts as a share of 1e-4."""
+    """Population stability index from its definition, in float32 as a model sees; an empty bin has a share of 1e-4."""
+    values = values.astype(np.float32).astype(np.float64)
     current = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(counts))
     e = np.maximum(counts / counts.sum(), 1e-4)
     a = np.maximum(current / current.sum(), 1e-4)
@@ -133,6 +134,13 @@ def test_worked_example(world: World) -> None:
 def test_value_on_an_edge_is_above_it(world: World) -> None:
     with_reference(world, [0.0], [500, 500])
     plant(world, [0.0] * 50 + [-1e-300] * 50)
+    assert features_of(measure(world.warehouse, world.close_of(80)))["return_1"].psi == 0
+
+
+def test_values_are_rounded_as_for_training(world: World) -> None:
+    """0.1 in float32 is above 0.1: as an edge it has to hold the value that it came from."""
+    with_reference(world, [float(np.float32(0.1))], [500, 500])
+    plant(world, [0.1] * 50 + [0.09] * 50)
     assert features_of(measure(world.warehouse, world.close_of(80)))["return_1"].psi == 0
 
 

@@ -25,7 +25,6 @@ SAID = (
     "probability_bullish, probability_neutral, probability_bearish FROM ml.predictions "
     "ORDER BY model, version, symbol_id, horizon, as_of"
 )
-NOTHING_ELSE = 10**6
 
 
 @pytest.fixture
@@ -267,7 +266,7 @@ def test_intraday_target_follows_the_sessions(
 def test_newest_reads_back_what_was_made(world: World) -> None:
     forecast(world.warehouse, world.close_of(79))
     forecast(world.warehouse, world.close_of(80))
-    found = newest(world.warehouse, world.close_of(80), limit=NOTHING_ELSE)
+    found = newest(world.warehouse, world.close_of(80), model="tiny")
     assert [(each.ticker, each.horizon) for each in found] == [(t, h) for t in sorted(world.ids) for h in HORIZONS]
     assert {each.as_of for each in found} == {world.close_of(80)}
     assert all(each.p10 < each.p50 < each.p90 and 1 / 3 <= each.probability <= 1 for each in found)

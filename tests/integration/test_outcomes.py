@@ -12,7 +12,7 @@ from small_world import World, direction, register
 from sqlalchemy import text
 
 from mlops.domain import HORIZONS
-from mlops.exceptions import WarehouseError
+from mlops.exceptions import OutcomesError, WarehouseError
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
 from mlops.warehouse import Warehouse
@@ -174,6 +174,11 @@ def test_unresolved_is_predictions_without_outcome_even_after_repairs_by_hand(wo
         "SELECT model, version, symbol_id, timeframe, horizon, as_of FROM ml.outcomes ORDER BY 1, 2, 3, 4, 5"
     )
     assert missing == [row[:6] for row in world.rows(OPEN)]
+
+
+def test_without_labels_it_says_how_to_build_them(warehouse: Warehouse) -> None:
+    with pytest.raises(OutcomesError, match="forecastle features build"):
+        resolve(warehouse, datetime(2021, 1, 1, tzinfo=UTC))
 
 
 def test_worker_cannot_write_what_is_unresolved(world: World) -> None:

@@ -1,0 +1,146 @@
+"""`forecastle forecast`: the newest feature rows through the model in production."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlops.cli.connect import open_warehouse
+from mlops.cli.options import AsJson, AsOf, DatabaseUrl
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mlops.domain import ModelVersion
+    from mlops.forecasting import Forecast, VersionForecasts
+    from mlops.warehouse import Warehouse
+
+_SHOWN = 20
+"""Forecasts in the table; ml_forecasts has them all."""
+
+
+def forecast(
+    as_of: AsOf = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Only with this model.")] = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast every symbol from its newest features, with what is in production, and print forecasts and skill.
+
+    Run again for the same moment it changes nothing: a forecast once made is never rewritten.
+    """
+    from mlops.clock import parse_as_of
+    from mlops.forecasting import forecast as make_forecasts
+    from mlops.forecasting import newest
+
+    moment = parse_as_of(as_of)
+    with open_warehouse(database_url) as warehouse:
+        report = make_forecasts(warehouse, moment, model=model)
+        skills = {each.version: _skills(warehouse, each.version) for each in report.versions}
+        forecasts = newest(warehouse, moment, model=model, limit=None if as_json else _SHOWN)
+    if as_json:
+        typer.echo(json.dumps(_as_data(moment, report.versions, skills, forecasts)))
+        return
+    if forecasts:
+        _show_table(forecasts)
+        n_all = sum(each.symbols * len(each.horizons) for each in report.versions)
+        if n_all > len(forecasts):
+            typer.echo(f"{len(forecasts)} of {n_all:,}; the view ml_forecasts has them all.")
+    for each in report.versions:
+        typer.echo(_summary(each))
+        typer.echo(f"  Skill of MAE over naive on its test part: {_shown_skill(skills[each.version])}.")
+
+
+def _skills(warehouse: Warehouse, version: ModelVersion) -> dict[str, float | None]:
+    """Return 1 - MAE / naive MAE on the version's test part, by horizon."""
+    from mlops.registry import show
+
+    with warehouse.begin() as connection:
+        metrics = show(connection, version).metrics
+    return {horizon: entry["mae"]["skill"] for horizon, entry in metrics.get("test", {}).items()}
+
+
+def _shown_skill(skills: dict[str, float | None]) -> str:
+    shown = (f"h{horizon} " + ("-" if skill is None else f"{skill:+.1%}") for horizon, skill in skills.items())
+    return ", ".join(shown) or "not measured"
+
+
+def _summary(each: VersionForecasts) -> str:
+    return (
+        f"{each.version}, in production: {each.symbols:,} symbols at {len(each.horizons)} horizons, "
+        f"{each.made:,} forecasts made, {each.present:,} there already. Not forecast: {each.incomplete:,} for a missing "
+        f"feature, {each.stale:,} for bars that are too old."
+    )
+
+
+def _show_table(forecasts: list[Forecast]) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE, title="Return over the horizon, in percent", title_justify="left")
+    for heading in ("symbol", "bars", "as of", "until", "p10", "p50", "p90", "direction", "probability", "model"):
+        right = heading in {"bars", "p10", "p50", "p90", "probability"}
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    for each in forecasts:
+        table.add_row(
+            each.ticker,
+            str(each.horizon),
+            _moment(each.as_of, each.timeframe),
+            _moment(each.target_ts, each.timeframe),
+            *(f"{100 * value:+.2f}" for value in (each.p10, each.p50, each.p90)),
+            each.direction,
+            f"{each.probability:.0%}",
+            str(each.version),
+        )
+    Console().print(table)
+
+
+def _moment(moment: datetime, timeframe: str) -> str:
+    return f"{moment:%Y-%m-%d}" if timeframe == "d1" else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _as_data(
+    as_of: datetime,
+    versions: tuple[VersionForecasts, ...],
+    skills: dict[ModelVersion, dict[str, float | None]],
+    forecasts: list[Forecast],
+) -> dict[str, Any]:
+    return {
+        "as_of": as_of.isoformat(),
+        "versions": [
+            {
+                "model": each.version.model,
+                "version": each.version.version,
+                "timeframe": each.timeframe,
+                "horizons": list(each.horizons),
+                "symbols": each.symbols,
+                "made": each.made,
+                "present": each.present,
+                "incomplete": each.incomplete,
+                "stale": each.stale,
+                "scoring_seconds": each.scoring_seconds,
+                "skill": skills[each.version],
+            }
+            for each in versions
+        ],
+        "forecasts": [
+            {
+                "ticker": each.ticker,
+                "timeframe": each.timeframe,
+                "horizon": each.horizon,
+                "as_of": each.as_of.isoformat(),
+                "target_ts": each.target_ts.isoformat(),
+                "p10": each.p10,
+                "p50": each.p50,
+                "p90": each.p90,
+                "direction": each.direction,
+                "probability": each.probability,
+                "model": each.version.model,
+                "version": each.version.version,
+            }
+            for each in forecasts
+        ],
+    }
