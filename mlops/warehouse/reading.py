@@ -73,8 +73,10 @@ def _copied_rows(connection: Connection, query: TextClause, parameters: Mapping[
         raise WarehouseError("Only psycopg can COPY; the connection is of another driver.")
     # COPY takes no parameters from the server's protocol: psycopg writes them in as literals, quoted.
     statement = f"COPY ({query.compile(dialect=connection.dialect)}) TO STDOUT (FORMAT binary)".encode()
+    # SQLAlchemy writes % as %%, and psycopg reads it so only where there are values to write in.
+    values = {"": None, **parameters}
     try:
-        with driver_connection.cursor() as cursor, cursor.copy(statement, dict(parameters)) as copy:
+        with driver_connection.cursor() as cursor, cursor.copy(statement, values) as copy:
             begin = _HEADER
             while data := copy.read():
                 if len(data) > begin and bytes(data[begin:]) != _END:
