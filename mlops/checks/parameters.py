@@ -16,7 +16,7 @@ from uuid import UUID
 from mlops.domain import TECHNICAL_FEATURES, TIMEFRAMES
 from mlops.exceptions import ChecksError
 
-REBUILDS_PER_PART = 50
+REBUILDS_PER_PART = 40
 """How many rows of each part of a training set are rebuilt from history cut off at their as-of."""
 
 _NAME = re.compile(r"(?<![:\w]):([a-z_]+)\b")

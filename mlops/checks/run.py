@@ -14,7 +14,7 @@ from mlops.checks.report import CheckReport, CheckResult
 from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite
 from mlops.checks.validation import Verdict
 from mlops.domain import Role
-from mlops.exceptions import ChecksError
+from mlops.exceptions import ChecksError, WarehouseError
 from mlops.warehouse import Warehouse, sql
 
 DAILY = ("market", "features", "labels", "freshness")
@@ -142,17 +142,25 @@ def _observed(
         return f"{verdict.n or 0:,} rows", 0, ()
     if verdict.success:
         return "0 rows at fault" + ("" if size is None else f" of {size:,} rows"), 0, ()
-    n, first_rows = _show(warehouse, query)
+    try:
+        n, first_rows = _show(warehouse, query)
+    except WarehouseError as error:
+        return f"could not be checked: {error}", 0, ()
     return f"{n:,} row{'' if n == 1 else 's'} at fault", n, first_rows
 
 
 def _show(warehouse: Warehouse, query: str) -> tuple[int, tuple[str, ...]]:
     """Return how many rows are at fault and the first of them, as text."""
     # Nothing to bind: the query is the suite's, and Parameters made its values literals.
+    counted = text(f"SELECT count(*) OVER () AS n, fault.* FROM ({query}) AS fault LIMIT {_SHOWN}")  # noqa: S608
     with warehouse.begin(Role.WORKER) as connection:
-        n = int(connection.execute(text(f"SELECT count(*) FROM ({query}) AS fault")).scalar_one())  # noqa: S608
-        rows = connection.execute(text(f"SELECT * FROM ({query}) AS fault LIMIT {_SHOWN}"))  # noqa: S608
-        return n, tuple(", ".join(f"{name}={_shown(value)}" for name, value in row.items()) for row in rows.mappings())
+        result = connection.execute(counted)
+        names = list(result.keys())[1:]
+        rows = result.all()
+    shown = (zip(names, row[1:], strict=True) for row in rows)
+    return (rows[0][0] if rows else 0), tuple(
+        ", ".join(f"{name}={_shown(value)}" for name, value in row) for row in shown
+    )
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,322 @@
+"""The checks on the sample's bars: each expectation sees its fault and no other data closes the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy
+from planted_faults import AAPL, AS_OF, FAULTS
+from sqlalchemy import event, text
+from sqlalchemy.engine import Engine
+
+from mlops import checks, spec
+from mlops.checks import suites, validation
+from mlops.checks.run import run_suites
+from mlops.checks.suites import ROW_COUNT, Suite
+from mlops.datasets import materialise
+from mlops.domain import TECHNICAL_FEATURES, Role
+from mlops.exceptions import ChecksError, GateClosedError, NotMigratedError
+from mlops.features import build
+from mlops.warehouse import Warehouse
+
+SPEC = spec.load(Path(__file__).parents[2] / "specs/gbm_d1.toml")
+
+
+def plant(warehouse: Warehouse, fault: str) -> None:
+    with warehouse.begin(role=None) as connection:
+        connection.execute(text(fault))
+
+
+def add_run(warehouse: Warehouse) -> UUID:
+    """Materialise the training set of a run as of AS_OF and return the run's id."""
+    run_id = uuid4()
+    with warehouse.begin(Role.WORKER) as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ml.runs (run_id, model, as_of, status, spec)"
+                " VALUES (:run_id, :model, :as_of, 'running', CAST(:spec AS jsonb))"
+            ),
+            {"run_id": run_id, "model": SPEC.model, "as_of": AS_OF, "spec": SPEC.model_dump_json()},
+        )
+        materialise(connection, run_id, SPEC, AS_OF)
+    return run_id
+
+
+def narrowed(suite: Suite, name: str) -> Suite:
+    """Return the suite with one expectation alone, and the row count of its batch."""
+    (wanted,) = (each for each in suite.expectations if each.name == name)
+    kept = [each for each in suite.expectations if each.type == ROW_COUNT or each is wanted]
+    return Suite(**{**suite.model_dump(), "expectations": [each.model_dump() for each in kept]})
+
+
+def failed(report: checks.CheckReport) -> set[str]:
+    return {result.expectation for result in report.failures}
+
+
+EVERY_FAULT = [pytest.param(suite, name, id=f"{suite}-{name}") for suite in FAULTS for name in FAULTS[suite]]
+
+
+@pytest.mark.parametrize(("suite", "name"), EVERY_FAULT)
+def test_the_fault_closes_the_gate(featured: Warehouse, suite: str, name: str) -> None:
+    run_id = add_run(featured) if suite == "training_set" else uuid4()
+    alone = narrowed(suites.load(suite), name)
+    arguments: dict[str, Any] = {"as_of": AS_OF, "run_id": run_id, "timeframe": "d1"}
+    checks.gate(run_suites(featured, [alone], **arguments))
+
+    plant(featured, FAULTS[suite][name])
+    report = run_suites(featured, [alone], **arguments)
+
+    (result,) = (each for each in report.results if each.expectation == name)
+    assert not result.success
+    assert "could not be checked" not in result.observed
+    with pytest.raises(GateClosedError) as closed:
+        checks.gate(report)
+    assert f"suite {suite}, expectation {report.failures[0].expectation}" in str(closed.value)
+    with featured.begin(Role.WORKER) as connection:
+        shown = connection.execute(text(result.query)).all()
+    # The query that the message gives shows the rows; only where there are too few rows is there nothing to show.
+    assert len(shown) == result.rows_at_fault
+    if not name.endswith(("are_there", "has_bars")):
+        assert result.rows_at_fault > 0
+        assert result.first_rows
+
+
+@pytest.mark.parametrize("day", ["2001-02-28", "2005-06-30", "2008-10-10", "2012-12-31", "2013-03-01", "2013-03-03"])
+def test_clean_data_pass_every_day(featured: Warehouse, day: str) -> None:
+    as_of = datetime.fromisoformat(day).replace(hour=23, tzinfo=UTC)
+    report = checks.daily(featured, as_of)
+    assert failed(report) == set()
+    checks.gate(report)
+    assert {result.suite for result in report.results} == set(checks.DAILY)
+
+
+def test_a_clean_training_set_passes(featured: Warehouse) -> None:
+    run_id = add_run(featured)
+    report = checks.training(featured, run_id, AS_OF)
+    assert failed(report) == set()
+    assert {result.suite for result in report.results} == set(checks.TRAINING)
+    (rows,) = (result for result in report.results if result.expectation == "rows_are_there")
+    with featured.begin(Role.WORKER) as connection:
+        used = connection.execute(
+            text("SELECT count(*) FROM ml.training_rows WHERE split IN ('train', 'validation', 'test')")
+        ).scalar_one()
+    assert rows.observed == f"{used:,} rows"
+
+
+def test_the_whole_history_passes(featured: Warehouse) -> None:
+    report = checks.run(featured, checks.DAILY, as_of=AS_OF, since=checks.BEGINNING)
+    assert failed(report) == set()
+
+
+def test_results_are_kept(featured: Warehouse) -> None:
+    plant(featured, FAULTS["features"]["rsi_14_is_possible"])
+    run_id = uuid4()
+    report = checks.run(featured, ["features"], as_of=AS_OF, run_id=run_id)
+    again = checks.run(featured, ["features"], as_of=AS_OF, run_id=run_id)
+    assert again == report
+    with featured.begin(Role.WORKER) as connection:
+        kept = connection.execute(
+            text("SELECT * FROM monitoring.check_results WHERE run_id = :run_id"), {"run_id": run_id}
+        ).all()
+    assert len(kept) == len(suites.load("features").expectations)
+    by_name = {row.expectation: row for row in kept}
+    broken = by_name["rsi_14_is_possible"]
+    assert (broken.success, broken.rows_at_fault, broken.observed) == (False, 1, "1 row at fault")
+    assert (broken.suite, broken.relation, broken.as_of) == ("features", "features.technical", AS_OF)
+    fine = by_name["atr_14_is_possible"]
+    assert (fine.success, fine.rows_at_fault) == (True, 0)
+    assert fine.observed.startswith("0 rows at fault of ")
+    assert all(row.why and row.query for row in kept)
+
+
+def test_the_message_names_the_rows_and_the_query(featured: Warehouse) -> None:
+    plant(featured, FAULTS["features"]["rsi_14_is_possible"])
+    with pytest.raises(GateClosedError) as closed:
+        checks.gate(checks.run(featured, ["features"], as_of=AS_OF))
+    first, second = str(closed.value).split("\n")
+    assert "suite features, expectation rsi_14_is_possible on features.technical: 1 row at fault" in first
+    assert "ts=2013-03-01T14:30:00+00:00, rsi_14=nan" in first
+    assert second.startswith("Show the rows: SELECT symbol_id, timeframe, ts, rsi_14 FROM (SELECT * FROM features.tech")
+
+
+def test_two_missing_sessions_of_a_symbol_are_borne(featured: Warehouse) -> None:
+    plant(
+        featured,
+        f"DELETE FROM market.bars WHERE symbol_id = {AAPL} AND ts IN "
+        f"(SELECT ts FROM market.bars WHERE symbol_id = {AAPL} ORDER BY ts DESC OFFSET 3 LIMIT 2)",
+    )
+    assert failed(checks.run(featured, ["market"], as_of=AS_OF)) == set()
+
+
+def test_rows_that_saw_a_bar_before_it_was_known_close_the_gate(featured: Warehouse) -> None:
+    """A bar that the market knew four days late: the rows of these days are computed from it, and may not be used."""
+    late = f"symbol_id = {AAPL} AND ts = TIMESTAMPTZ '2012-06-01 13:30+00'"
+    plant(
+        featured,
+        f"UPDATE market.bars SET known_at = known_at + INTERVAL '4 days', recorded_at = clock_timestamp() WHERE {late}",
+    )
+    build(featured, select=["features.technical", "labels.forward"])
+    run_id = add_run(featured)
+    plant(featured, f"DELETE FROM ml.training_rows WHERE {late}")  # when it became known, so had its first label
+    assert failed(checks.training(featured, run_id, AS_OF)) == set()
+
+    plant(
+        featured,
+        f"""
+        INSERT INTO ml.training_rows
+        SELECT '{run_id}', symbol_id, timeframe, ts, as_of, as_of + INTERVAL '40 days', 'test'
+        FROM features.technical WHERE symbol_id = {AAPL} AND known_at > as_of
+        """,
+    )
+    report = checks.run(featured, ["training_set"], as_of=AS_OF, run_id=run_id)
+    assert {"no_feature_known_after_as_of", "no_bar_known_after_as_of"} <= failed(report)
+
+
+def test_a_whole_shift_by_one_bar_closes_the_gate_of_training(featured: Warehouse) -> None:
+    run_id = add_run(featured)
+    sets = ", ".join(f"{name} = shifted.{name}" for name in TECHNICAL_FEATURES)
+    leads = ", ".join(f"lead({name}) OVER series AS {name}" for name in TECHNICAL_FEATURES)
+    whole = ", ".join(f"shifted.{name}" for name in TECHNICAL_FEATURES)
+    plant(
+        featured,
+        f"""
+        UPDATE features.technical AS row SET {sets}
+        FROM (
+            SELECT symbol_id, ts, {leads} FROM features.technical
+            WINDOW series AS (PARTITION BY symbol_id ORDER BY ts)
+        ) AS shifted
+        WHERE row.symbol_id = shifted.symbol_id AND row.ts = shifted.ts AND num_nulls({whole}) = 0
+        """,
+    )
+    report = checks.training(featured, run_id, AS_OF)
+    assert failed(report) == {"features_belong_to_their_bar", "features_equal_a_rebuild_at_the_cutoff"}
+    with pytest.raises(GateClosedError):
+        checks.gate(report)
+
+
+def test_a_correction_that_was_not_rebuilt_closes_the_gate(featured: Warehouse) -> None:
+    plant(
+        featured,
+        f"UPDATE market.bars SET close = low, adj_close = adj_close * low / close WHERE symbol_id = {AAPL} AND ts = "
+        f"(SELECT ts FROM market.bars WHERE symbol_id = {AAPL} AND close > low ORDER BY ts DESC OFFSET 5 LIMIT 1)",
+    )
+    assert failed(checks.daily(featured, AS_OF)) == {"features_belong_to_their_bar", "label_is_the_forward_return"}
+
+
+def test_old_data_are_stale(featured: Warehouse) -> None:
+    assert "newest_session_is_there" in failed(checks.daily(featured, AS_OF + timedelta(days=4)))
+    assert {"month_has_bars", "newest_session_is_there"} <= failed(
+        checks.daily(featured, datetime(2020, 1, 1, tzinfo=UTC))
+    )
+
+
+@pytest.mark.parametrize("drop", ["TABLE features.technical", "FUNCTION features.technical_at"])
+def test_what_cannot_be_checked_does_not_pass(featured: Warehouse, drop: str) -> None:
+    run_id = add_run(featured)
+    plant(featured, f"DROP {drop} CASCADE")
+    report = checks.training(featured, run_id, AS_OF)
+    broken = [result for result in report.failures if result.observed.startswith("could not be checked")]
+    assert "features_equal_a_rebuild_at_the_cutoff" in {result.expectation for result in broken}
+    assert all("technical" in result.observed for result in broken)
+    assert any(result.success for result in report.results)  # the others were looked at all the same
+    if drop.startswith("TABLE"):
+        assert {result.expectation for result in broken} >= set(FAULTS["features"])
+    with pytest.raises(GateClosedError):
+        checks.gate(report)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs"),
+    [
+        ("expect_column_values_to_not_be_null", {"column": "nowhere"}),
+        ("expect_column_values_to_not_be_null", {"column": "close", "colour": "red"}),
+        ("unexpected_rows_expectation", {"unexpected_rows_query": "SELECT 1 FROM :rows AS bar WHERE 1 / 0 = 1"}),
+        ("unexpected_rows_expectation", {"unexpected_rows_query": "SELECT 1 / 0 FROM :rows AS bar"}),
+        ("unexpected_rows_expectation", {"unexpected_rows_query": "SELECT bar.{close} FROM :rows AS bar"}),
+    ],
+    ids=["no such column", "no such argument", "division by zero", "rows that cannot be shown", "no SQL"],
+)
+def test_what_great_expectations_raises_does_not_pass(featured: Warehouse, kind: str, kwargs: dict[str, str]) -> None:
+    source = {"relation": "market.bars", "where": "timeframe = :timeframe", "key": ["ts"]}
+    report_of = {"as_of": AS_OF, "run_id": uuid4(), "timeframe": "d1"}
+    count = {
+        "name": "there",
+        "batch": "b",
+        "type": ROW_COUNT,
+        "kwargs": {"min_value": 1},
+        "why": "Some rows there must be.",
+    }
+    broken = {"name": "broken", "batch": "b", "type": kind, "kwargs": kwargs, "why": "It is here so as to be broken."}
+    suite = Suite.model_validate(
+        {
+            "suite": "broken",
+            "about": "An expectation that cannot be run.",
+            "batches": {"b": source},
+            "expectations": [count, broken],
+        }
+    )
+    report = run_suites(featured, [suite], **report_of)
+    assert "broken" in failed(report)
+    (result,) = (each for each in report.results if each.expectation == "broken")
+    assert result.observed.startswith("could not be checked: ")
+    with pytest.raises(GateClosedError, match="could not be checked"):
+        checks.gate(report)
+
+
+def test_no_expectation_at_all_is_no_pass() -> None:
+    with pytest.raises(GateClosedError):
+        checks.gate(checks.CheckReport(run_id=uuid4(), as_of=AS_OF, timeframe="d1"))
+
+
+def test_an_unknown_run_or_suite_or_timeframe_is_refused(featured: Warehouse) -> None:
+    with pytest.raises(ChecksError, match="no training run"):
+        checks.training(featured, uuid4(), AS_OF)
+    with pytest.raises(ChecksError, match="There are: market, features, labels, freshness, training_set"):
+        checks.run(featured, ["markets"], as_of=AS_OF)
+    with pytest.raises(ChecksError, match="Timeframe"):
+        checks.daily(featured, AS_OF, "d1' OR true --")
+
+
+def test_an_empty_database_does_not_pass(warehouse: Warehouse) -> None:
+    report = checks.daily(warehouse, AS_OF)
+    assert "bars_are_there" in failed(report)
+    assert {"month_has_bars"} <= failed(report)
+
+
+def test_a_database_without_tables_is_named(server_url: str) -> None:
+    with Warehouse(server_url) as bare, pytest.raises(NotMigratedError):
+        checks.daily(bare, AS_OF)
+
+
+@pytest.fixture
+def statements() -> Iterator[list[tuple[str, int]]]:
+    """Every statement of the test with the number of rows that came back, whichever engine ran it."""
+    seen: list[tuple[str, int]] = []
+
+    def note(_c: object, cursor: Any, statement: str, *_: object) -> None:
+        seen.append((statement, cursor.rowcount if cursor.description else 0))
+
+    event.listen(Engine, "after_cursor_execute", note)
+    yield seen
+    event.remove(Engine, "after_cursor_execute", note)
+
+
+def test_no_table_is_copied_out(featured: Warehouse, statements: list[tuple[str, int]]) -> None:
+    run_id = add_run(featured)
+    statements.clear()
+    checks.training(featured, run_id, AS_OF)
+    assert max(rows for _, rows in statements) <= len(suites.load("features").expectations) + 50
+
+
+def test_the_checks_can_write_nothing(featured: Warehouse) -> None:
+    with validation.reading(featured.url) as source:
+        engine = source.get_execution_engine().engine
+        with engine.connect() as connection, pytest.raises(sqlalchemy.exc.InternalError, match="read-only"):
+            connection.execute(text("DELETE FROM ml.training_rows"))
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT current_user")).scalar_one() == Role.WORKER.value
