@@ -70,8 +70,8 @@ def _shown_skill(skills: dict[str, float | None]) -> str:
 def _summary(each: VersionForecasts) -> str:
     return (
         f"{each.version}, in production: {each.symbols:,} symbols at {len(each.horizons)} horizons, "
-        f"{each.made:,} forecasts made, {each.present:,} there already. Not forecast: {each.incomplete:,} for a missing "
-        f"feature, {each.stale:,} for bars that are too old."
+        f"{each.made:,} forecasts made, {each.present:,} there already. Not forecast: "
+        f"{each.incomplete:,} for a missing feature, {each.stale:,} for bars that are too old."
     )
 
 
@@ -80,9 +80,10 @@ def _show_table(forecasts: list[Forecast]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE, title="Return over the horizon, in percent", title_justify="left")
-    for heading in ("symbol", "bars", "as of", "until", "p10", "p50", "p90", "direction", "probability", "model"):
-        right = heading in {"bars", "p10", "p50", "p90", "probability"}
+    table = Table(box=SIMPLE, title="Return until the horizon ends, in percent", title_justify="left")
+    several = len({each.version for each in forecasts}) > 1
+    for heading in ("symbol", "bars", "as of", "until", "p10", "p50", "p90", "direction", "sure", *["model"] * several):
+        right = heading in {"bars", "p10", "p50", "p90", "sure"}
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for each in forecasts:
         table.add_row(
@@ -93,7 +94,7 @@ def _show_table(forecasts: list[Forecast]) -> None:
             *(f"{100 * value:+.2f}" for value in (each.p10, each.p50, each.p90)),
             each.direction,
             f"{each.probability:.0%}",
-            str(each.version),
+            *[str(each.version)] * several,
         )
     Console().print(table)
 

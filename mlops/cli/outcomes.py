@@ -54,8 +54,8 @@ def _show_table(accuracy: Sequence[Row[Any]]) -> None:
     table = Table(
         box=SIMPLE, title=f"Outcomes known in the 90 days until {accuracy[0].day}, in percent", title_justify="left"
     )
-    for heading in ("model", "bars", "n", "MAE", "naive", "skill", "direction right", "majority", "in 80 % band"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for heading in ("model", "bars", "n", "MAE", "naive", "skill", "right", "majority", "in band"):
+        table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
     for row in accuracy:
         table.add_row(
             f"{row.model} v{row.version}",
