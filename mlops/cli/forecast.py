@@ -80,7 +80,9 @@ def _show_table(forecasts: list[Forecast]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE, title="Return until the horizon ends, in percent", title_justify="left")
+    table = Table(
+        box=SIMPLE, padding=(0, 0, 0, 1), title="Return until the horizon ends, in percent", title_justify="left"
+    )
     several = len({each.version for each in forecasts}) > 1
     for heading in ("symbol", "bars", "as of", "until", "p10", "p50", "p90", "direction", "sure", *["model"] * several):
         right = heading in {"bars", "p10", "p50", "p90", "sure"}

@@ -52,7 +52,10 @@ def _show_table(accuracy: Sequence[Row[Any]]) -> None:
     from rich.table import Table
 
     table = Table(
-        box=SIMPLE, title=f"Outcomes known in the 90 days until {accuracy[0].day}, in percent", title_justify="left"
+        box=SIMPLE,
+        padding=(0, 0, 0, 1),
+        title=f"Outcomes known in the 90 days until {accuracy[0].day}, in percent",
+        title_justify="left",
     )
     for heading in ("model", "bars", "n", "MAE", "naive", "skill", "right", "majority", "in band"):
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
