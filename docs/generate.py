@@ -94,7 +94,8 @@ def checks() -> str:
         parts.append(f"## `{suite['suite']}`\n")
         parts.append("| expectation | relation | why |\n|---|---|---|")
         for expectation in suite["expectations"]:
-            parts.append(f"| `{expectation['name']}` | `{expectation['relation']}` | {_cell(expectation['why'])} |")
+            relation = suite["batches"][expectation["batch"]]["relation"]
+            parts.append(f"| `{expectation['name']}` | `{relation}` | {_cell(expectation['why'])} |")
         parts.append("")
     return "\n".join(parts)
 

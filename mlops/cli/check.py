@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 
 def check(
+    *,
     suite: Annotated[
         list[str] | None,
-        typer.Option("--suite", metavar="NAME", help="Only this suite: market, features, labels or freshness. Again."),
+        typer.Option(
+            "--suite", metavar="NAME", help="Only market, features, labels or freshness; may be given several times."
+        ),
     ] = None,
     timeframe: Annotated[str, typer.Option("--timeframe", metavar="NAME", help="Bars of this length.")] = "d1",
     everything: Annotated[

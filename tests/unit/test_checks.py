@@ -1,0 +1,233 @@
+"""The suites as they are written, and the parts of the checks that want no database."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planted_faults import FAULTS
+
+from mlops.checks import CheckReport, CheckResult, faults, gate, suite_names, suites
+from mlops.checks.parameters import Parameters
+from mlops.checks.suites import SQL, Batch, Expectation
+from mlops.domain import TECHNICAL_FEATURES
+from mlops.exceptions import ChecksError, GateClosedError
+
+AS_OF = datetime(2017, 8, 11, 20, tzinfo=UTC)
+RUN = UUID("00000000-0000-0000-0000-00000000002a")
+ALL = [(suite, each) for suite in map(suites.load, suite_names()) for each in suite.expectations]
+
+
+def parameters(**changed: object) -> Parameters:
+    values = {
+        "as_of": AS_OF,
+        "timeframe": "d1",
+        "run_id": RUN,
+        "window_start": AS_OF - timedelta(days=42),
+        "month_start": AS_OF - timedelta(days=42),
+        "year_start": AS_OF - timedelta(days=365),
+    }
+    return Parameters(**{**values, **changed})  # type: ignore[arg-type]
+
+
+def test_suites_come_in_the_order_of_the_data() -> None:
+    assert suite_names() == ("market", "features", "labels", "freshness", "training_set")
+
+
+@pytest.mark.parametrize(("suite", "expectation"), ALL, ids=lambda each: getattr(each, "name", None))
+def test_every_expectation_says_why_and_can_show_its_rows(suite: suites.Suite, expectation: Expectation) -> None:
+    assert len(expectation.why.split()) >= 5
+    assert expectation.why.endswith((".", ".)"))
+    query = faults.query(expectation, suite.batches[expectation.batch], parameters())
+    assert not re.search(r"(?<![:\w]):[a-z_]", query), "a parameter was not filled in"
+    assert query.startswith(("SELECT", "WITH"))
+
+
+def test_names_are_unique_over_all_suites() -> None:
+    names = Counter(expectation.name for _, expectation in ALL)
+    assert [name for name, n in names.items() if n > 1] == []
+
+
+def test_every_expectation_is_proved_by_a_planted_fault() -> None:
+    written = {name: {each.name for each in suites.load(name).expectations} for name in suite_names()}
+    assert written == {name: set(planted) for name, planted in FAULTS.items()}
+
+
+def test_every_feature_has_a_range() -> None:
+    ranged = {
+        each.kwargs["column"]
+        for each in suites.load("features").expectations
+        if each.type == "expect_column_values_to_be_between"
+    }
+    assert ranged == set(TECHNICAL_FEATURES)
+
+
+def test_values_become_literals_and_rows_a_subquery() -> None:
+    filled = parameters(run_id=RUN).fill(
+        "SELECT a::text FROM :rows AS r WHERE t = :timeframe AND k <= :as_of AND i = :run_id;", "SELECT 1 AS a"
+    )
+    assert filled == (
+        "SELECT a::text FROM (SELECT 1 AS a) AS r WHERE t = 'd1' AND k <= '2017-08-11T20:00:00+00:00'::timestamptz"
+        " AND i = '00000000-0000-0000-0000-00000000002a'::uuid"
+    )
+
+
+@given(st.text().filter(lambda text: text not in ("m1", "m5", "m15", "m30", "h1", "h4", "d1")))
+def test_no_other_word_becomes_a_timeframe(text: str) -> None:
+    with pytest.raises(ChecksError):
+        parameters(timeframe=text).fill("SELECT :timeframe")
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()))
+def test_a_moment_is_written_in_utc(moment: datetime) -> None:
+    written = parameters(as_of=moment).fill("SELECT :as_of")
+    found = re.fullmatch(r"SELECT '([^']*)'::timestamptz", written)
+    assert found is not None
+    assert datetime.fromisoformat(found[1]) == moment.astimezone(UTC)
+
+
+@pytest.mark.parametrize("value", ["'; DROP TABLE market.bars; --", "2017-08-11", 7])
+def test_what_is_no_run_and_no_moment_is_refused(value: object) -> None:
+    with pytest.raises((ChecksError, ValueError, AttributeError)):
+        parameters(run_id=value).fill("SELECT :run_id")
+    with pytest.raises((ChecksError, ValueError, AttributeError)):
+        parameters(as_of=value).fill("SELECT :as_of")
+    with pytest.raises(ChecksError, match="timezone"):
+        parameters(as_of=datetime(2017, 8, 11)).fill("SELECT :as_of")
+
+
+def test_an_unknown_name_in_sql_is_refused() -> None:
+    with pytest.raises(ChecksError, match=":nothing"):
+        parameters().fill("SELECT :nothing")
+    with pytest.raises(ChecksError, match=":rows"):
+        parameters().fill("SELECT * FROM :rows")
+
+
+BATCH = Batch(relation="market.bars", where="timeframe = :timeframe", key=("symbol_id", "ts"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs", "ending"),
+    [
+        ("expect_column_values_to_not_be_null", {"column": "close"}, "WHERE close IS NULL"),
+        (
+            "expect_column_values_to_be_between",
+            {"column": "low", "min_value": 0, "strict_min": True, "max_value": 1.5},
+            "WHERE NOT (low > 0 AND low <= 1.5)",
+        ),
+        (
+            "expect_column_values_to_be_in_set",
+            {"column": "word", "value_set": ["a", "b's"]},
+            "WHERE word NOT IN ('a', 'b''s')",
+        ),
+        (
+            "expect_column_pair_values_a_to_be_greater_than_b",
+            {"column_A": "known_at", "column_B": "ts"},
+            "WHERE known_at <= ts",
+        ),
+        (
+            "expect_compound_columns_to_be_unique",
+            {"column_list": ["symbol_id", "ts"]},
+            "GROUP BY symbol_id, ts HAVING count(*) > 1",
+        ),
+    ],
+)
+def test_the_query_of_the_rows_at_fault(kind: str, kwargs: dict[str, object], ending: str) -> None:
+    expectation = Expectation(name="it", batch="b", type=kind, kwargs=kwargs, why="It is here to be shown in a test.")
+    assert faults.query(expectation, BATCH, parameters()).endswith(ending)
+
+
+def test_a_type_without_such_a_query_is_refused() -> None:
+    expectation = Expectation(
+        name="it", batch="b", type="expect_column_to_exist", kwargs={}, why="It is here to be refused in a test."
+    )
+    with pytest.raises(ChecksError, match="expect_column_to_exist"):
+        faults.query(expectation, BATCH, parameters())
+
+
+GOOD = """
+suite: made_up
+about: A suite that is made up for a test.
+batches:
+  b: {relation: market.bars, where: 'true', key: [ts]}
+expectations:
+  - {name: there, batch: b, type: expect_table_row_count_to_be_between, kwargs: {}, why: There have to be rows.}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("why: There have to be rows.", "why: Rows.", "why"),
+        (", why: There have to be rows.", "", "why"),
+        ("batch: b,", "batch: c,", "no batch 'c'"),
+        ("expect_table_row_count_to_be_between", "expect_column_to_exist", "would pass with nothing in it"),
+        ("suite: made_up", "suite: [made_up", "not YAML"),
+        ("relation: market.bars", "relation: market.bars; DROP TABLE x", "relation"),
+        ("name: there", "name: there, colour: red", "colour"),
+    ],
+)
+def test_a_suite_that_cannot_be_used_is_named(old: str, new: str, says: str) -> None:
+    assert suites.parse(GOOD, "made_up.yaml").suite == "made_up"
+    with pytest.raises(ChecksError, match=re.escape(says)) as refused:
+        suites.parse(GOOD.replace(old, new), "made_up.yaml")
+    assert str(refused.value).startswith("made_up.yaml")
+
+
+def test_two_expectations_of_one_name_are_refused() -> None:
+    line = GOOD.strip().splitlines()[-1]
+    with pytest.raises(ChecksError, match="two expectations are called there"):
+        suites.parse(f"{GOOD}{line}\n", "made_up.yaml")
+
+
+def result(*, success: bool, name: str = "it") -> CheckResult:
+    return CheckResult(
+        suite="made_up", expectation=name, relation="market.bars", success=success, observed="2 rows at fault",
+        rows_at_fault=2, why="It is here for a test.", query="SELECT 1\nFROM there", first_rows=("a=1", "a=2"),
+    )  # fmt: skip
+
+
+def report(*results: CheckResult) -> CheckReport:
+    return CheckReport(run_id=RUN, as_of=AS_OF, timeframe="d1", results=results)
+
+
+def test_the_gate_lets_through_what_passed_and_nothing_else() -> None:
+    gate(report(result(success=True)))
+    with pytest.raises(GateClosedError, match="not one expectation"):
+        gate(report())
+    with pytest.raises(GateClosedError) as closed:
+        gate(report(result(success=True), result(success=False, name="broken"), result(success=False, name="other")))
+    assert str(closed.value) == (
+        "The gate is closed: suite made_up, expectation broken on market.bars: 2 rows at fault (first: a=1; a=2), and "
+        f"1 more failed. All of run {RUN} are in data_quality.\nShow the rows: SELECT 1 FROM there"
+    )
+    assert closed.value.about["report"].failures[0].expectation == "broken"
+
+
+def test_importing_the_checks_does_not_import_great_expectations() -> None:
+    heavy = ("great_expectations", "pandas", "yaml", "scipy")
+    code = f"import sys, mlops.checks, mlops.cli.check; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_sql_types_are_those_of_great_expectations() -> None:
+    """A misspelt type would close the gate for ever; see it here, not at night."""
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    for _, expectation in ALL:
+        if expectation.type != SQL:
+            allowed = set(get_expectation_impl(expectation.type).__fields__)
+            assert set(expectation.kwargs) <= allowed, expectation.name
+
+
+def test_offsets_of_a_timezone_do_not_change_the_moment() -> None:
+    tokyo = AS_OF.astimezone(timezone(timedelta(hours=9)))
+    assert parameters(as_of=tokyo).literals == parameters().literals
