@@ -1,0 +1,427 @@
+"""The analyst's views: names, grain and meaning as promised, all of it readable as forecastle_analyst, nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_world import register
+from sqlalchemy import create_engine, text
+
+from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Role
+from mlops.drift import measure
+from mlops.exceptions import WarehouseError
+from mlops.features import build
+from mlops.forecasting import forecast
+from mlops.outcomes import resolve
+from mlops.spec import DriftSpec
+from mlops.warehouse import Warehouse
+from mlops.warehouse.databases import beside
+from mlops.warehouse.engine import parse_url
+from mlops.warehouse.migrate import set_search_path
+
+FORECAST = (
+    "symbol_id ticker timeframe horizon as_of target_ts p10 p50 p90 direction probability_bullish "
+    "probability_neutral probability_bearish model version made_at"
+)
+PROMISED = {
+    "symbols": "id ticker name asset_class exchange timezone",
+    "feature_history": "symbol_id ticker timeframe ts as_of feature_set_version " + " ".join(TECHNICAL_FEATURES),
+    "ml_forecasts": FORECAST,
+    "model_predictions": FORECAST + " actual error resolved_at",
+    "forecast_accuracy": "model version timeframe horizon day window_days n mae naive_mae skill directional_accuracy "
+    "coverage_80",
+    "forecast_consensus": "symbol_id ticker timeframe horizon as_of",
+    "training_runs": "run_id model version status started_at finished_at n_train n_validation n_test metrics error",
+    "model_registry": "model version stage created_at sha256 format size_bytes feature_set_version data_from data_to "
+    "metrics",
+    "feature_drift": "model version feature day psi n_reference n_current state",
+    "drift_monitoring": "model symbol_id timeframe date accuracy n_predictions baseline_accuracy drift_margin "
+    "drift_detected state created_at",
+    "data_quality": "run_id suite expectation relation success observed rows_at_fault checked_at",
+    "job_runs": "job as_of state attempt started_at finished_at error",
+    "alerts": "raised_at kind subject state message",
+}
+"""The columns of design.md, in its order; those of forecast_consensus and alerts are ours."""
+
+GRAIN = {
+    "symbols": "id",
+    "feature_history": "symbol_id timeframe ts",
+    "ml_forecasts": "symbol_id timeframe horizon",
+    "model_predictions": "model version symbol_id timeframe horizon as_of",
+    "forecast_accuracy": "model version timeframe horizon day window_days",
+    "forecast_consensus": "symbol_id timeframe horizon as_of",
+    "training_runs": "run_id",
+    "model_registry": "model version",
+    "feature_drift": "model version feature day",
+    "drift_monitoring": "model symbol_id timeframe date",
+    "data_quality": "run_id suite expectation",
+    "job_runs": "job as_of attempt",
+    "alerts": "kind subject",
+}
+NEWEST_BARS = "SELECT DISTINCT known_at FROM market.bars ORDER BY known_at DESC LIMIT 40"
+REFERENCE = ([-1.0, 0.0, 1.0], [250, 250, 250, 250])
+
+
+class Market:
+    """The sample's market after forty days of forecasts, and how to read it."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+
+    def read(self, query: str, role: Role | None = Role.ANALYST, **parameters: object) -> list[Any]:
+        with self.warehouse.begin(role) as connection:
+            return list(connection.execute(text(query), parameters).all())
+
+    def write(self, statement: str, **parameters: object) -> None:
+        with self.warehouse.begin(Role.OWNER) as connection:
+            connection.execute(text(statement), parameters)
+
+
+@pytest.fixture(scope="module")
+def market(server_url: str, featured_template: str) -> Iterator[Market]:
+    """Real prices, features and labels; two small models, one of them with two versions; runs, checks and jobs."""
+    admin = create_engine(parse_url(server_url), isolation_level="AUTOCOMMIT")
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {featured_template}"))
+    with Warehouse(beside(server_url, name)) as warehouse:
+        with warehouse.begin(role=None) as connection:
+            set_search_path(connection)
+        warehouse.close()
+        market = Market(warehouse)
+        _live_forty_days(market)
+        yield market
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+def _live_forty_days(market: Market) -> None:
+    warehouse = market.warehouse
+    days: list[datetime] = sorted(row.known_at for row in market.read(NEWEST_BARS, role=None))
+    names = (*TECHNICAL_FEATURES, *(f"p50_h{h}" for h in HORIZONS))
+    references = {name: REFERENCE for name in names}
+    register(warehouse, days[0], model="tiny", references=references)
+    for day in days[1:30]:
+        forecast(warehouse, day)
+    resolve(warehouse, days[29])
+    measure(warehouse, days[29])
+    # a second version takes over on a day that the first was measured on, and a second model joins in
+    register(
+        warehouse, days[0], model="tiny", version=2, references=references,
+        accuracy=dict.fromkeys(HORIZONS, 0.9), drift=DriftSpec(minimum_predictions=5),
+    )  # fmt: skip
+    forecast(warehouse, days[29])
+    measure(warehouse, days[29])
+    register(warehouse, days[0], model="other", version=3, references=references, horizons=(1, 5))
+    register(warehouse, days[0], model="other", version=4, references=references, alias="staging")
+    for day in days[29:]:
+        forecast(warehouse, day)
+    resolve(warehouse, days[39])
+    measure(warehouse, days[39])
+    with warehouse.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ml.runs (run_id, model, as_of, status, spec, finished_at, error) VALUES "
+                "(gen_random_uuid(), 'tiny', now(), 'blocked', '{}', now(), 'the gate is closed')"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, as_of, success, "
+                "rows_at_fault, why, checked_at) VALUES (CAST(:run AS uuid), :suite, :expectation, 'market.bars', "
+                "now(), :success, 3, 'Training reads it.', CAST(:at AS timestamptz))"
+            ),
+            [
+                {
+                    "run": str(uuid.UUID(int=run)),
+                    "suite": suite,
+                    "expectation": expectation,
+                    "success": success,
+                    "at": at,
+                }
+                for run, suite, expectation, success, at in (
+                    (1, "10_market", "no duplicates", False, "2024-01-01Z"),
+                    (2, "10_market", "no duplicates", True, "2024-01-02Z"),
+                    (2, "10_market", "complete", False, "2024-01-02Z"),
+                    (3, "20_features", "no NULL", False, "2023-12-31Z"),
+                )
+            ],
+        )
+        connection.execute(
+            text(
+                "INSERT INTO monitoring.job_runs (job, as_of, attempt, state, started_at, finished_at, error) VALUES "
+                "('ingest', '2024-01-01Z', 1, 'failed', '2024-01-01Z', '2024-01-01Z', 'throttled'), "
+                "('ingest', '2024-01-01Z', 2, 'succeeded', '2024-01-01 01:00Z', '2024-01-01 01:00Z', NULL), "
+                "('daily', '2024-01-01Z', 1, 'succeeded', '2024-01-01Z', '2024-01-01Z', NULL), "
+                "('daily', '2024-01-02Z', 1, 'failed', '2024-01-02Z', '2024-01-02Z', 'disk full')"
+            )
+        )
+
+
+# What is promised ----------------------------------------------------------------------------------------------------
+
+
+def test_views_are_those_that_are_promised(market: Market) -> None:
+    found = market.read("SELECT table_name FROM information_schema.views WHERE table_schema = 'analytics'")
+    assert {row.table_name for row in found} == set(PROMISED)
+
+
+@pytest.mark.parametrize("view", PROMISED)
+def test_columns_begin_as_promised(market: Market, view: str) -> None:
+    with market.warehouse.begin(Role.ANALYST) as connection:
+        found = list(connection.execute(text(f"SELECT * FROM {view} LIMIT 0")).keys())
+    promised = PROMISED[view].split()
+    assert found[: len(promised)] == promised
+
+
+@pytest.mark.parametrize("view", GRAIN)
+def test_grain_holds_and_there_is_something(market: Market, view: str) -> None:
+    keys = ", ".join(GRAIN[view].split())
+    counts = market.read(f"SELECT count(*) AS n, count(DISTINCT ({keys})) AS n_keys FROM {view}")[0]
+    assert counts.n == counts.n_keys > 0
+
+
+def test_every_view_and_column_is_described(market: Market) -> None:
+    described = market.read(
+        "SELECT c.relname, a.attname, col_description(c.oid, a.attnum) AS column_text, "
+        "obj_description(c.oid) AS view_text "
+        "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 "
+        "WHERE c.relnamespace = 'analytics'::regnamespace AND c.relkind = 'v'",
+        role=None,
+    )
+    assert {row.relname for row in described} == set(PROMISED)
+    assert [row for row in described if not row.column_text] == []
+    assert [row.relname for row in described if "One row per " not in (row.view_text or "").split(". ")[-1]] == []
+
+
+def test_query_of_every_handbook_works_through_the_search_path(market: Market) -> None:
+    rows = market.read(
+        "SELECT * FROM ml_forecasts WHERE symbol_id = (SELECT id FROM symbols WHERE ticker = 'AAPL') LIMIT 5"
+    )
+    assert [(row.ticker, row.horizon) for row in rows] == [("AAPL", h) for h in HORIZONS]
+
+
+# Who may do what -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", PROMISED)
+def test_analyst_reads_every_view_and_writes_none(market: Market, view: str) -> None:
+    market.read(f"SELECT * FROM {view}")
+    column = PROMISED[view].split()[1]
+    for statement, refusal in (
+        # A view over several tables is refused as what it is before anyone's rights are looked at.
+        (f"INSERT INTO {view} DEFAULT VALUES", "permission denied|cannot insert into view"),
+        (f"UPDATE {view} SET {column} = {column}", "permission denied|cannot update view"),
+        (f"DELETE FROM {view}", "permission denied|cannot delete from view"),
+        (f"TRUNCATE {view}", "is not a table"),
+        (f"DROP VIEW {view}", "must be owner"),
+        (f"CREATE OR REPLACE VIEW analytics.{view} AS SELECT 1", "permission denied"),
+    ):
+        with pytest.raises(WarehouseError, match=refusal):
+            market.read(statement)
+
+
+def test_analyst_has_no_right_to_write_whatever_the_statement(market: Market) -> None:
+    """A view over one table could be written through, were it granted."""
+    rights = market.read(
+        "SELECT c.oid::regclass::text AS relation, has_table_privilege('forecastle_analyst', c.oid, "
+        "'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') AS may_write FROM pg_class c "
+        "WHERE c.relkind IN ('r', 'v', 'p') AND c.relnamespace::regnamespace::text IN "
+        "('analytics', 'market', 'staging', 'features', 'labels', 'ml', 'monitoring')",
+        role=None,
+    )
+    assert len(rights) > len(PROMISED)
+    assert [row.relation for row in rights if row.may_write] == []
+
+
+def test_analyst_sees_and_makes_nothing_else(market: Market) -> None:
+    tables = market.read(
+        "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname IN "
+        "('market', 'features', 'labels', 'ml', 'monitoring') UNION ALL "
+        "SELECT format('%I.%I', schemaname, viewname) FROM pg_views WHERE schemaname IN ('staging', 'labels') "
+        "UNION ALL SELECT chunk_schema || '.' || chunk_name FROM timescaledb_information.chunks",
+        role=None,
+    )
+    assert len(tables) > 40
+    for row in tables:
+        with pytest.raises(WarehouseError, match="permission denied"):
+            market.read(f"SELECT * FROM {row.name}")
+    for schema in ("analytics", "public", "ml", "market"):
+        with pytest.raises(WarehouseError, match="permission denied"):
+            market.read(f"CREATE TABLE {schema}.mine (x integer)")
+
+
+def test_views_made_again_keep_their_readers(market: Market) -> None:
+    build(market.warehouse, select="analytics")
+    for view in PROMISED:
+        market.read(f"SELECT * FROM {view} LIMIT 1")
+        with market.warehouse.begin(Role.WORKER) as connection:
+            connection.execute(text(f"SELECT * FROM analytics.{view} LIMIT 1"))
+
+
+# What they say -------------------------------------------------------------------------------------------------------
+
+
+def test_ml_forecasts_is_the_newest_of_production(market: Market) -> None:
+    every = market.read("SELECT * FROM model_predictions WHERE (model, version) IN (('tiny', 2), ('other', 3))")
+    newest: dict[tuple[int, int], Any] = {}
+    for row in sorted(every, key=lambda row: (row.as_of, row.model == "other")):
+        newest[(row.symbol_id, row.horizon)] = row
+    found = {(row.symbol_id, row.horizon): row for row in market.read("SELECT * FROM ml_forecasts")}
+    assert len(found) == 5 * len(HORIZONS)
+    assert {key: tuple(row) for key, row in found.items()} == {
+        key: tuple(row)[: len(FORECAST.split())] for key, row in newest.items()
+    }
+    assert {row.horizon: row.model for row in found.values()} == {1: "other", 5: "other", 10: "tiny", 20: "tiny"}
+
+
+def test_model_predictions_has_the_outcome_once_it_is_there(market: Market) -> None:
+    rows = market.read("SELECT * FROM model_predictions")
+    assert {row.actual is None for row in rows} == {True, False}
+    for row in rows:
+        assert (row.actual is None) == (row.error is None) == (row.resolved_at is None)
+        if row.actual is not None:
+            assert row.error == row.p50 - row.actual
+
+
+def test_forecast_accuracy_equals_numpy(market: Market) -> None:
+    resolved = [row for row in market.read("SELECT * FROM model_predictions") if row.actual is not None]
+    found = market.read("SELECT * FROM forecast_accuracy")
+    days = {(row.model, row.version, row.horizon, row.known_at.date()) for row in resolved}
+    assert {(row.model, row.version, row.horizon, row.day) for row in found} == days
+    assert len(found) == 3 * len(days)
+    for row in found:
+        inside = [
+            each
+            for each in resolved
+            if (each.model, each.version, each.horizon) == (row.model, row.version, row.horizon)
+            and row.day - timedelta(days=row.window_days) < each.known_at.date() <= row.day
+        ]
+        errors = np.array([each.p50 - each.actual for each in inside])
+        actual = np.array([each.actual for each in inside])
+        hits = [each.direction == each.actual_direction for each in inside]
+        covered = [each.p10 <= each.actual <= each.p90 for each in inside]
+        majority = [each.actual_direction == "BULLISH" for each in inside]
+        expected = (
+            np.abs(errors).mean(), np.abs(actual).mean(), 1 - np.abs(errors).mean() / np.abs(actual).mean(),
+            np.mean(hits), np.mean(covered), np.mean(majority),
+        )  # fmt: skip
+        assert row.n == len(inside)
+        np.testing.assert_allclose(
+            (row.mae, row.naive_mae, row.skill, row.directional_accuracy, row.coverage_80, row.majority_accuracy),
+            expected, rtol=1e-12, atol=1e-15,
+        )  # fmt: skip
+
+
+def test_consensus_is_that_of_the_models_in_production(market: Market) -> None:
+    found = market.read("SELECT * FROM forecast_consensus")
+    said: dict[tuple[Any, ...], list[Any]] = {}
+    for row in market.read("SELECT * FROM model_predictions WHERE (model, version) IN (('tiny', 2), ('other', 3))"):
+        said.setdefault((row.symbol_id, row.timeframe, row.horizon, row.as_of), []).append(row)
+    assert {(row.symbol_id, row.timeframe, row.horizon, row.as_of) for row in found} == set(said)
+    assert {row.n_models for row in found} == {1, 2}
+    assert {row.agreement for row in found} >= {0.5, 1.0}
+    for row in found:
+        models = said[(row.symbol_id, row.timeframe, row.horizon, row.as_of)]
+        names = ("BULLISH", "NEUTRAL", "BEARISH")
+        means = [np.mean([getattr(each, f"probability_{name.lower()}") for each in models]) for name in names]
+        direction = names[int(np.argmax(means))]
+        assert row.direction == direction
+        assert row.agreement == sum(each.direction == direction for each in models) / len(models)
+        medians = [each.p50 for each in models]
+        np.testing.assert_allclose(
+            (row.p50_mean, row.p50_lowest, row.p50_highest, *means),
+            (np.mean(medians), min(medians), max(medians), row.probability_bullish, row.probability_neutral,
+             row.probability_bearish),
+            rtol=1e-12,
+        )  # fmt: skip
+
+
+def test_registry_names_the_stage(market: Market) -> None:
+    stages = {(row.model, row.version): row.stage for row in market.read("SELECT * FROM model_registry")}
+    assert stages == {("tiny", 1): None, ("tiny", 2): "production", ("other", 3): "production", ("other", 4): "staging"}
+
+
+def test_training_runs_name_the_version_that_came_of_them(market: Market) -> None:
+    rows = market.read("SELECT * FROM training_runs")
+    assert sorted((row.status, row.version) for row in rows if row.version) == [("succeeded", i) for i in (1, 2, 3, 4)]
+    assert [(row.status, row.version, row.error) for row in rows if not row.version] == [
+        ("blocked", None, "the gate is closed")
+    ]
+
+
+def test_on_the_day_of_the_change_the_version_measured_last_speaks(market: Market) -> None:
+    """Both were measured; the second one had no outcomes yet."""
+    days = market.read(
+        "SELECT day, count(DISTINCT version) AS n FROM monitoring.drift WHERE model = 'tiny' GROUP BY day", None
+    )
+    day = next(row.day for row in days if row.n == 2)
+    rows = market.read("SELECT * FROM drift_monitoring WHERE model = 'tiny' AND date = :day", day=day)
+    assert len(rows) == 5
+    assert {row.version for row in rows} == {2}
+
+
+def test_alerts_are_what_stands_now(market: Market) -> None:
+    alerts = market.read("SELECT * FROM alerts")
+    of = {kind: {row.subject: row for row in alerts if row.kind == kind} for kind in {row.kind for row in alerts}}
+    assert set(of) == {"accuracy", "feature drift", "check", "job"}
+    assert {subject: row.state for subject, row in of["check"].items()} == {
+        "10_market, complete": "failed", "20_features, no NULL": "failed",
+    }  # fmt: skip
+    assert "3 rows of market.bars" in of["check"]["10_market, complete"].message
+    assert {subject: (row.state, row.message[-9:]) for subject, row in of["job"].items()} == {
+        "daily": ("failed", "disk full")
+    }
+    newest = market.read("SELECT * FROM drift_monitoring WHERE date = (SELECT max(date) FROM drift_monitoring)")
+    assert {(row.subject, row.state) for row in of["accuracy"].values()} == {
+        (f"{row.model} v{row.version}, {row.ticker} d1", row.state) for row in newest if row.drift_detected
+    }
+    moved = market.read("SELECT * FROM feature_drift WHERE day = (SELECT max(day) FROM feature_drift)")
+    assert set(of["feature drift"]) == {
+        f"{row.model} v{row.version}, {row.feature}" for row in moved if row.state == "alert"
+    }
+    assert of["feature drift"]
+
+
+def test_one_symbol_is_looked_up_by_key(market: Market) -> None:
+    """However many forecasts there are, no relation of them is read from end to end."""
+    with market.warehouse.begin(role=None) as connection:
+        connection.execute(text("SET LOCAL search_path = analytics, public"))
+        plan = connection.execute(
+            text("EXPLAIN SELECT * FROM ml_forecasts WHERE symbol_id = (SELECT id FROM symbols WHERE ticker = 'AAPL')")
+        ).scalars()
+        lines = list(plan)
+    on_chunks = [line for line in lines if " on _hyper_" in line]
+    assert on_chunks
+    assert [line for line in on_chunks if "Index" not in line] == []
+
+
+def test_dbt_unit_tests_hold(market: Market, tmp_path: Path) -> None:
+    """The views' own examples, by dbt, in a process of its own."""
+    project = Path(__file__).parents[2] / "dbt_project"
+    url = market.warehouse.url
+    ran = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("dbt")), "test", "--select", "analytics,test_type:unit",
+            "--profiles-dir", ".", "--no-use-colors",
+        ],
+        cwd=project, capture_output=True, text=True, check=False, timeout=120,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "FORECASTLE_DBT_HOST": url.host or "", "FORECASTLE_DBT_PORT": str(url.port or 5432),
+            "FORECASTLE_DBT_USER": url.username or "", "FORECASTLE_DBT_PASSWORD": str(url.password or ""),
+            "FORECASTLE_DBT_DBNAME": url.database or "",
+            "DBT_TARGET_PATH": str(tmp_path), "DBT_LOG_PATH": str(tmp_path),
+        },
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.count(" PASS forecast_accuracy::") == 3
