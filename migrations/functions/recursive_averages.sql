@@ -4,28 +4,25 @@
 -- or PostgreSQL's own, whatever the caller's path.
 SET LOCAL ROLE forecastle_owner;
 
--- State: {EMA12, EMA26, EMA9 of MACD, average gain, average loss, average true range, close}.
+-- State: {EMA12, EMA26, EMA9 of MACD, average gain, average loss, average true range}.
 CREATE OR REPLACE FUNCTION features.advance_recursive_averages(
     state double precision [],
     close double precision,
     high double precision,
     low double precision,
+    close_1 double precision,
     seed double precision []
 ) RETURNS double precision [] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    before CONSTANT double precision := state[7];
-    gain CONSTANT double precision := greatest(close - before, 0);
-    loss CONSTANT double precision := greatest(before - close, 0);
     ema_12 double precision;
     ema_26 double precision;
 BEGIN
     IF state IS NULL THEN
-        -- The first bar starts the EMAs (MACD, hence its EMA, is 0) and the true range (no close before it);
-        -- a seed is the state after the bar at hand, kept from an earlier build.
         IF seed IS NULL THEN
-            RETURN ARRAY[close, close, 0, NULL, NULL, high - low, close];
+            -- The first bar starts the EMAs (MACD, hence its EMA, is 0) and the true range (no close before it).
+            RETURN ARRAY[close, close, 0, NULL, NULL, high - low];
         END IF;
-        RETURN seed || close;
+        state := seed;
     END IF;
     ema_12 := state[1] + (close - state[1]) * (2.0::double precision / 13);
     ema_26 := state[2] + (close - state[2]) * (2.0::double precision / 27);
@@ -34,22 +31,24 @@ BEGIN
         ema_26,
         state[3] + (ema_12 - ema_26 - state[3]) * 0.2::double precision,
         -- The first change starts the averages of gains and losses.
-        coalesce(state[4] + (gain - state[4]) / 14, gain),
-        coalesce(state[5] + (loss - state[5]) / 14, loss),
-        state[6] + (greatest(high, before) - least(low, before) - state[6]) / 14,
-        close
+        coalesce(state[4] + (greatest(close - close_1, 0) - state[4]) / 14, greatest(close - close_1, 0)),
+        coalesce(state[5] + (greatest(close_1 - close, 0) - state[5]) / 14, greatest(close_1 - close, 0)),
+        state[6] + (greatest(high, close_1) - least(low, close_1) - state[6]) / 14
     ];
 END $$;
 
 CREATE OR REPLACE AGGREGATE features.recursive_averages(
-    close double precision, high double precision, low double precision, seed double precision []
+    close double precision, high double precision, low double precision, close_1 double precision,
+    seed double precision []
 ) (
     SFUNC = features.advance_recursive_averages,
     STYPE = double precision [],
     PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE features.recursive_averages(double precision, double precision, double precision, double precision [])
-IS 'Over bars in order: {EMA12, EMA26, EMA9 of MACD, average gain, average loss, average true range, close}. '
-   'A seed holds the first six as they stood after the first bar; NULL starts there.';
+COMMENT ON AGGREGATE features.recursive_averages(
+    double precision, double precision, double precision, double precision, double precision []
+) IS 'Over bars in order, with the close of the bar before each: '
+    '{EMA12, EMA26, EMA9 of MACD, average gain, average loss, average true range}. '
+    'It goes on from the first row''s seed, as these six stood after the bar before it; NULL starts there.';
 
 RESET ROLE;

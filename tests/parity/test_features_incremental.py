@@ -173,7 +173,7 @@ def test_a_young_series_has_its_first_row_at_its_fifty_first_bar(world: World) -
 
 
 def test_bars_that_no_row_shows_are_not_read_for_ever(world: World) -> None:
-    """The newest bars of all belong to a series that is too short: the next build sees them, and finds nothing to do."""
+    """The newest bars belong to a series that is too short for rows: they are seen all the same."""
     world.add(random_walk(16, 10, "TINY"))
     world.build()
     assert world.build().rows == 0
@@ -184,11 +184,10 @@ def test_bars_that_no_row_shows_are_not_read_for_ever(world: World) -> None:
 
 def test_several_changes_at_once(world: World) -> None:
     old, quiet = world.of("OLD"), world.of("QUIET")
-    changes = [
-        corrected(old[100:101]), corrected(old[300:301]), next_bars(old), next_bars(quiet, 3), random_walk(17, 90, "NEW"),
-    ]  # fmt: skip
+    two = pd.concat([corrected(old[100:101]), corrected(old[300:301])])
+    changes = [two, next_bars(old), next_bars(quiet, 3), random_walk(17, 90, "NEW")]
     features, labels, _ = world.touched_by(pd.concat(changes))
-    assert features == keys(world.of("OLD")[100:]) | keys(changes[3]) | keys(changes[4][50:])
+    assert features == keys(world.of("OLD")[100:]) | keys(changes[2]) | keys(changes[3][50:])
     assert keys(old[80:101]) | keys(old[280:301]) <= labels
     assert not keys(old[:80]) & labels
     world.check()
@@ -214,7 +213,7 @@ def test_a_failed_build_loses_nothing(world: World) -> None:
     before = world.versions("features.technical")
     with psycopg.connect(world.url) as connection:
         connection.execute("ALTER TABLE features.technical ADD CONSTRAINT planted CHECK (ts < '2020-06-01') NOT VALID")
-    with pytest.raises(FeaturesError, match="could not build technical: .*planted") as caught:
+    with pytest.raises(FeaturesError, match=r"could not build technical: .*planted") as caught:
         world.build()
     assert caught.value.about["model"] == "technical"
     assert "\n" not in str(caught.value)

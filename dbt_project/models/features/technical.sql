@@ -23,7 +23,6 @@ seeds as (
         changed.symbol_id,
         changed.timeframe,
         case when last_good.ts is not null then changed.from_ts end as from_ts,
-        last_good.ts as seeded_at,
         case when last_good.ts is not null then array[
             {% for name in technical_state_names() -%}
             last_good.{{ name }}{{ "," if not loop.last }}
@@ -48,7 +47,6 @@ bars as (
     select
         bars.*,
         seeds.from_ts,
-        seeds.seeded_at,
         seeds.seed,
         seeds.seed_known_at,
         seeds.seed_recorded_at
