@@ -102,6 +102,9 @@ def upgrade() -> None:
         );
         SELECT public.create_hypertable('market.bars', public.by_range('ts', INTERVAL '1 year'),
                                         create_default_indexes => false);
+        -- What is new since the last build of features is found by this, whatever its date: 0.3 s dearer to fill with
+        -- 600,000 bars, and a day's build costs the same however long the history is.
+        CREATE INDEX ON market.bars (recorded_at);
         COMMENT ON TABLE market.bars IS 'Bars as the source gave them. One row per symbol, timeframe and bar.';
         COMMENT ON COLUMN market.bars.ts IS 'When the bar opens, UTC.';
         COMMENT ON COLUMN market.bars.known_at IS 'When the market could know the bar: its close, unless the source says later.';
