@@ -171,14 +171,23 @@ def _connection(url: URL) -> str:
 @cache
 def _library() -> _Library:
     """Import the library and make the context of this process: nothing on disk, no progress bars, no analytics."""
+    # Before the import: it has a line to say on each of its functions.
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     import great_expectations as gx
     from great_expectations.compatibility import pydantic
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
     from great_expectations.expectations.core import UnexpectedRowsExpectation
 
-    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
-    context = gx.get_context(mode="ephemeral")
-    context.enable_analytics(enable=False)
+    # Without stores of its own it would make a folder for a website of results that nobody looks at.
+    in_memory = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    context = gx.get_context(
+        mode="ephemeral",
+        project_config=DataContextConfig(store_backend_defaults=in_memory, analytics_enabled=False),
+    )
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
 
     class ExpectNoRowsAtFault(UnexpectedRowsExpectation):  # type: ignore[misc]
