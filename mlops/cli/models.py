@@ -51,16 +51,14 @@ def list_models(
     from rich.table import Table
 
     table = Table(box=SIMPLE)
-    for heading in ("version", "stage", "trained as of", "data", "skill of MAE on test", "SHA-256"):
+    for heading in ("version", "stage", "as of", "skill of MAE over naive on the test part"):
         table.add_column(heading)
     for version in versions:
         table.add_row(
             str(version.name),
             ", ".join(version.aliases) or "-",
-            f"{version.as_of:%Y-%m-%d %H:%M}",
-            f"{version.data_from:%Y-%m-%d} to {version.data_to:%Y-%m-%d}",
+            f"{version.as_of:%Y-%m-%d}",
             _skills(version),
-            version.sha256[:12],
         )
     Console().print(table)
 
@@ -84,10 +82,12 @@ def show_model(
         "timeframe": version.timeframe,
         "horizons": ", ".join(map(str, version.horizons)),
         "trained as of": version.as_of,
-        "data": f"{version.data_from} to {version.data_to}, fingerprint {version.data_fingerprint[:12]}",
+        "data": f"{version.data_from} to {version.data_to}",
+        "fingerprint": version.data_fingerprint,
         "features": f"{len(version.features)}, version {version.feature_set_version}",
-        "split": f"validation from {version.split['validation_open_from']}, test from "
-        f"{version.split['test_open_from']} to {version.split['test_to']}, embargo {version.split['embargo']}",
+        "validation": f"from {version.split['validation_open_from']}",
+        "test": f"from {version.split['test_open_from']} to {version.split['test_to']}",
+        "embargo": f"{version.split['embargo']} dates",
         "seed": version.seed,
         "hyperparameters": ", ".join(f"{name}={value}" for name, value in version.hyperparameters.items()),
         "packages": ", ".join(f"{name} {value}" for name, value in version.packages.items()),

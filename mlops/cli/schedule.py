@@ -90,11 +90,11 @@ def _schedule(settings: Settings, warehouse: Warehouse | None) -> list[Scheduled
         daily.run(warehouse, as_of, load(settings.spec).timeframe, inbox=settings.inbox)
 
     def retrain(as_of: datetime) -> None:
-        from jobs import retrain
+        from jobs import train
         from mlops.spec import load
 
         assert warehouse is not None  # noqa: S101 - a listing runs nothing
-        retrain.run(warehouse, as_of, load(settings.spec))
+        train.run(warehouse, as_of, load(settings.spec))
 
     return [
         Scheduled("daily", settings.daily_at, daily),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +17,15 @@ from mlops.cli.options import AsJson, AsOf, DatabaseUrl
 if TYPE_CHECKING:
     from jobs.train import TrainResult
     from mlops.training import Progress
+
+_SHOWN = {
+    "mae": ("MAE, %", 100),
+    "rmse": ("RMSE, %", 100),
+    "pinball": ("pinball loss, %", 100),
+    "coverage_80": ("coverage of 80 % band, %", 100),
+    "accuracy": ("accuracy, %", 100),
+    "log_loss": ("log loss", 1),
+}
 
 _STEPS = {
     "choose": "Choosing and splitting the rows",
@@ -89,31 +98,31 @@ def show(result: TrainResult) -> None:
         typer.echo(f"Nothing new: {registered.reason}.")
 
 
-def show_metrics(metrics: dict[str, Any] | Any) -> None:  # noqa: ANN401 - what jsonb holds
-    """Print the metrics of both parts, each beside the naive forecast's on the same rows."""
+def show_metrics(metrics: Mapping[str, Any]) -> None:
+    """Print the metrics on the test part, each beside the naive forecast's on the same rows, and the validation's skill."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    for part in ("validation", "test"):
-        table = Table(title=f"{part}: model | naive | skill", box=SIMPLE, title_justify="left")
-        table.add_column("horizon", justify="right")
-        table.add_column("n", justify="right")
-        for name in ("MAE %", "RMSE %", "pinball %", "coverage of 80 % band", "accuracy %", "log loss"):
-            table.add_column(name, justify="right")
-        for horizon, entry in metrics[part].items():
+    table = Table(box=SIMPLE)
+    table.add_column("horizon")
+    table.add_column("test part")
+    for name in ("model", "naive", "skill", "skill on validation"):
+        table.add_column(name, justify="right")
+    for horizon, entry in metrics["test"].items():
+        validation = metrics["validation"][horizon]
+        for row, (name, (label, scale)) in enumerate(_SHOWN.items()):
+            metric = entry[name]
             table.add_row(
-                horizon,
-                f"{entry['n']:,}",
-                _cell(entry["mae"], 100),
-                _cell(entry["rmse"], 100),
-                _cell(entry["pinball"], 100),
-                _cell(entry["coverage_80"], 100),
-                _cell(entry["accuracy"], 100),
-                _cell(entry["log_loss"], 1),
+                f"{horizon} ({entry['n']:,} rows)" if row == 0 else "",
+                label,
+                f"{metric['model'] * scale:.3f}",
+                f"{metric['naive'] * scale:.3f}",
+                _percent(metric["skill"]),
+                _percent(validation[name]["skill"]),
+                end_section=row == len(_SHOWN) - 1,
             )
-        console.print(table)
+    Console().print(table)
     seen = metrics["test_windows_seen_before"]
     if seen:
         typer.echo(
@@ -122,10 +131,8 @@ def show_metrics(metrics: dict[str, Any] | Any) -> None:  # noqa: ANN401 - what 
         )
 
 
-def _cell(metric: dict[str, float | None], scale: float) -> str:
-    model, naive, skill = metric["model"], metric["naive"], metric["skill"]
-    shown = " | ".join("-" if value is None else f"{value * scale:.3f}" for value in (model, naive))
-    return shown if skill is None else f"{shown} | {skill:+.1%}"
+def _percent(skill: float | None) -> str:
+    return "" if skill is None else f"{skill:+.1%}"
 
 
 @contextmanager

@@ -44,6 +44,12 @@ class SampleSource:
         """The digest of the sample's file, None where only a part of it is taken."""
         return None if self.since or self.until else _parsed(_file())[1]
 
+    def days(self) -> list[date]:
+        """Return the trading days of the sample, bounds or none, in order. Raises SourcePackageMissingError."""
+        import numpy as np
+
+        return [day.item() for day in np.unique(_parsed(_file())[2])]
+
     def batches(self, layout: Layout = BARS) -> Iterator[Batch]:
         """Yield the bars. Raises SourcePackageMissingError where the package is not installed."""
         import numpy as np

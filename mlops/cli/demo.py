@@ -1,0 +1,80 @@
+"""`forecastle demo`: real prices all the way, and what an analyst then sees."""
+
+from __future__ import annotations
+
+import time
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import typer
+
+from mlops.cli.connect import named_url, resolve_url, shown_progress
+from mlops.cli.options import DatabaseUrl
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mlops.warehouse import Warehouse
+
+DATABASE = "forecastle_demo"
+
+SHOWN = (
+    ("Forecasts: production's newest, in percent", "demo_forecasts"),
+    ("How earlier forecasts turned out against the naive forecast 'no change'", "demo_accuracy"),
+    ("The model in production", "demo_production"),
+    ("Has the model's luck changed? Realised accuracy against its validation baseline", "demo_drift"),
+    ("Has the world changed? The features that moved most since training", "demo_feature_drift"),
+)
+
+
+def demo(database_url: DatabaseUrl = None) -> None:
+    """Take real prices all the way to forecasts, outcomes and drift, and print what an analyst sees.
+
+    Works in a database of its own, forecastle_demo. It trains as of a past date and goes through the 60 trading days
+    after it one by one, as if live. Run again, it does what is not done yet and prints the same.
+    """
+    from rich.console import Console
+
+    from jobs import demo as job
+    from mlops.spec import load
+    from mlops.warehouse import Warehouse
+    from mlops.warehouse.databases import ensure_database
+    from mlops.warehouse.migrate import migrate
+
+    began = time.monotonic()
+    console = Console()
+    with shown_progress() as says, Warehouse(ensure_database(resolve_url(database_url), DATABASE)) as warehouse:
+        migrate(warehouse)
+        spec = load(files("specs") / "gbm_d1.toml")
+        as_of = job.run(warehouse, spec, says)
+        says("Reading the analyst's tables", None)
+    with Warehouse(warehouse.plain_url) as warehouse:
+        for title, query in SHOWN:
+            _show(console, warehouse, title, query)
+    console.print(f"\nThe way of the data as of {as_of:%Y-%m-%d %H:%M} UTC took {time.monotonic() - began:.0f} s.")
+    psql = "forecastle db psql --database " + DATABASE
+    if named_url(database_url):
+        psql = f"psql {warehouse.url.set(drivername='postgresql').render_as_string(hide_password=True)}"
+    console.print("Look around yourself, as the analyst:\n")
+    console.print(f"    {psql}", style="bold", highlight=False, soft_wrap=True)
+
+
+def _show(console: Console, warehouse: Warehouse, title: str, query: str) -> None:
+    from rich.table import Table
+    from sqlalchemy import text
+
+    from mlops.domain import Role
+
+    statement = (files("mlops.cli") / f"{query}.sql").read_text(encoding="utf-8").rstrip()
+    with warehouse.begin(Role.ANALYST) as connection:
+        result = connection.execute(text(statement))
+        table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+        for column in tuple(result.keys()):
+            table.add_column(column)
+        for row in result:
+            table.add_row(*("" if value is None else str(value) for value in row))
+    console.print()
+    console.print(table)
+    console.print(statement, style="dim", highlight=False, soft_wrap=True)
+    if not table.row_count:
+        typer.echo("(no rows)")

@@ -1,0 +1,125 @@
+"""The whole way on real prices, by the command that a newcomer types, and what an analyst then reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from mlops.domain import Role
+from mlops.warehouse import Warehouse
+from mlops.warehouse.databases import beside
+
+FORECASTLE = Path(sys.executable).with_name("forecastle")
+EXPLANATORY = ("forecast_accuracy", "drift_monitoring", "feature_drift", "model_predictions", "training_runs")
+
+
+def forecastle(*arguments: str, url: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "FORECASTLE_DATABASE_URL": url, "COLUMNS": "200"}
+    return subprocess.run(
+        [str(FORECASTLE), *arguments], env=environment, capture_output=True, text=True, check=False, timeout=900
+    )
+
+
+@pytest.fixture(scope="module")
+def demo(server_url: str) -> Iterator[tuple[Warehouse, str]]:
+    """The database after the demo, and what the demo printed."""
+    ran = forecastle("demo", url=server_url)
+    assert ran.returncode == 0, ran.stderr
+    with Warehouse(beside(server_url, "forecastle_demo")) as warehouse:
+        yield warehouse, ran.stdout
+    admin = Warehouse(server_url)
+    with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("DROP DATABASE forecastle_demo WITH (FORCE)"))
+    admin.close()
+
+
+def rows(warehouse: Warehouse, query: str) -> list[tuple[object, ...]]:
+    with warehouse.begin(Role.ANALYST) as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def content(warehouse: Warehouse) -> dict[str, list[tuple[object, ...]]]:
+    return {view: sorted(rows(warehouse, f"SELECT * FROM {view}"), key=str) for view in EXPLANATORY}
+
+
+def test_it_prints_the_tables_and_the_line_to_connect(demo: tuple[Warehouse, str]) -> None:
+    _, printed = demo
+    for words in ("production's newest", "naive forecast", "The model in production", "validation baseline", "psql"):
+        assert words in printed
+    assert "FROM ml_forecasts" in printed
+    assert "(no rows)" not in printed
+
+
+def test_the_query_of_every_handbook_works(demo: tuple[Warehouse, str]) -> None:
+    warehouse, _ = demo
+    found = rows(
+        warehouse, "SELECT * FROM ml_forecasts WHERE symbol_id = (SELECT id FROM symbols WHERE ticker = 'AAPL') LIMIT 5"
+    )
+    assert len(found) == 4
+
+
+def test_each_day_was_lived_through_once(demo: tuple[Warehouse, str]) -> None:
+    warehouse, _ = demo
+    jobs = dict(
+        rows(warehouse, "SELECT job, count(*) FROM job_runs WHERE state = 'succeeded' AND attempt = 1 GROUP BY job")
+    )
+    assert jobs == {
+        "train": 1, "daily": 60, "ingest": 61, "features": 61, "check": 60, "forecast": 60, "outcomes": 60, "drift": 60,
+    }  # fmt: skip
+    assert rows(warehouse, "SELECT count(*) FROM job_runs WHERE state <> 'succeeded'") == [(0,)]
+
+
+def test_outcomes_are_those_of_the_prices(demo: tuple[Warehouse, str]) -> None:
+    """An oracle of its own: adjusted closes from the package's file, by plain pandas."""
+    import bokeh_sampledata
+    import pandas as pd
+
+    warehouse, _ = demo
+    prices = pd.read_csv(Path(bokeh_sampledata.__file__).parent / "_data" / "stocks.csv.gz", parse_dates=["Date"])
+    checked = 0
+    for ticker, series in prices.groupby("Ticker"):
+        close = series.set_index("Date")["Adj Close"]
+        found = rows(
+            warehouse,
+            "SELECT horizon, CAST(as_of AT TIME ZONE 'America/New_York' AS date), p50, actual, error "
+            f"FROM model_predictions WHERE ticker = '{ticker}'",
+        )
+        for horizon, day, p50, actual, error in found:
+            here = close.index.get_loc(pd.Timestamp(str(day)))
+            ahead = here + int(str(horizon))
+            if ahead >= len(close):
+                assert actual is None
+                continue
+            expected = close.iloc[ahead] / close.iloc[here] - 1
+            assert actual == pytest.approx(expected, rel=1e-6, abs=1e-9)
+            assert error == pytest.approx(float(str(p50)) - expected, rel=1e-6, abs=1e-9)
+            checked += 1
+    # five stocks on 60 days, less the horizons that have not passed
+    assert checked == 5 * sum(60 - horizon for horizon in (1, 5, 10, 20))
+
+
+def test_run_again_it_changes_nothing(demo: tuple[Warehouse, str], server_url: str) -> None:
+    warehouse, printed = demo
+    before = content(warehouse)
+    again = forecastle("demo", url=server_url)
+    assert again.returncode == 0, again.stderr
+    assert content(warehouse) == before
+    # all but the line that says how long it took
+    assert [line for line in again.stdout.splitlines() if " took " not in line] == [
+        line for line in printed.splitlines() if " took " not in line
+    ]
+
+
+def test_the_commands_agree_with_the_views(demo: tuple[Warehouse, str], server_url: str) -> None:
+    warehouse, _ = demo
+    url = beside(server_url, "forecastle_demo")
+    listed = forecastle("models", "list", "--json", url=url)
+    assert listed.returncode == 0, listed.stderr
+    assert len(json.loads(listed.stdout)) == rows(warehouse, "SELECT count(*) FROM model_registry")[0][0] == 1
