@@ -36,11 +36,11 @@ class SplitSpec(_Part):
 class Hyperparameters(_Part):
     """Hyperparameters of histogram gradient boosting, by scikit-learn's names."""
 
-    max_iter: int = Field(100, gt=0)
-    learning_rate: float = Field(0.05, gt=0)
-    max_leaf_nodes: int = Field(15, gt=1)
-    min_samples_leaf: int = Field(200, gt=0)
-    l2_regularization: float = Field(1.0, ge=0)
+    max_iter: int = Field(60, gt=0)
+    learning_rate: float = Field(0.03, gt=0)
+    max_leaf_nodes: int = Field(4, gt=1)
+    min_samples_leaf: int = Field(500, gt=0)
+    l2_regularization: float = Field(10.0, ge=0)
 
 
 class PromotionSpec(_Part):

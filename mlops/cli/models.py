@@ -51,7 +51,7 @@ def list_models(
     from rich.table import Table
 
     table = Table(box=SIMPLE)
-    for heading in ("version", "stage", "as of", "skill of MAE over naive on the test part"):
+    for heading in ("version", "stage", "as of", "skill of MAE on the test part"):
         table.add_column(heading)
     for version in versions:
         table.add_row(
@@ -157,7 +157,7 @@ def _write(target: Path, content: bytes) -> None:
 
 def _skills(version: Version) -> str:
     entries = version.metrics["test"].items()
-    return ", ".join(
+    return " ".join(
         f"h{horizon} " + ("-" if entry["mae"]["skill"] is None else f"{entry['mae']['skill']:+.1%}")
         for horizon, entry in entries
     )

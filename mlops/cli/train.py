@@ -22,7 +22,7 @@ _SHOWN = {
     "mae": ("MAE, %", 100),
     "rmse": ("RMSE, %", 100),
     "pinball": ("pinball loss, %", 100),
-    "coverage_80": ("coverage of 80 % band, %", 100),
+    "coverage_80": ("inside 80 % band, %", 100),
     "accuracy": ("accuracy, %", 100),
     "log_loss": ("log loss", 1),
 }
@@ -99,7 +99,7 @@ def show(result: TrainResult) -> None:
 
 
 def show_metrics(metrics: Mapping[str, Any]) -> None:
-    """Print the metrics on the test part, each beside the naive forecast's on the same rows, and the validation's skill."""
+    """Print the metrics on the test part, each beside naive on the same rows, and the skill on validation."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -107,7 +107,7 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
     table = Table(box=SIMPLE)
     table.add_column("horizon")
     table.add_column("test part")
-    for name in ("model", "naive", "skill", "skill on validation"):
+    for name in ("model", "naive", "skill", "on validation"):
         table.add_column(name, justify="right")
     for horizon, entry in metrics["test"].items():
         validation = metrics["validation"][horizon]
