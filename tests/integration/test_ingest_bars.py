@@ -170,6 +170,8 @@ def test_a_column_that_a_file_lacks_says_nothing(taken: Any, warehouse: Warehous
     # while one that it has and leaves blank says that there is none
     assert counts(taken(HEADER, "A,2017-07-03,10,11,9,10.25,")) == (1, 0, 1, 0, 0)
     assert len(rows(warehouse, "SELECT FROM market.bars WHERE volume IS NULL")) == 1
+    assert counts(taken(HEADER, "A,2017-07-03,10,11,9,10.25,")) == (1, 0, 0, 1, 0)
+    assert counts(taken(HEADER, "A,2017-07-03,10,11,9,10.25,7")) == (1, 0, 1, 0, 0)
 
 
 def test_a_later_known_at_is_taken_and_an_earlier_one_cannot_be(taken: Any, warehouse: Warehouse) -> None:
@@ -191,6 +193,9 @@ def test_a_later_known_at_is_taken_and_an_earlier_one_cannot_be(taken: Any, ware
     ]  # fmt: skip
     assert counts(taken(HEADER, GOOD)) == (1, 0, 0, 1, 0), "a file without known_at says nothing of it"
     assert counts(taken(header, f"{GOOD},2017-07-04T00:00:00Z")) == (1, 0, 1, 0, 0)
+    assert counts(taken(HEADER, "A,2017-07-03,10,11,9,10.25,100")) == (1, 0, 1, 0, 0)
+    (corrected,) = rows(warehouse, "SELECT known_at FROM market.bars WHERE close = 10.25")
+    assert corrected.known_at == datetime(2017, 7, 4, tzinfo=UTC), "a correction does not change when it was known"
 
 
 @pytest.mark.parametrize(
@@ -324,14 +329,18 @@ def test_the_worker_s_rights_suffice_and_are_needed(warehouse: Warehouse) -> Non
         ingest_bars(warehouse, SampleSource(until=date(2000, 4, 28)))
 
 
-prices = st.sampled_from([1.0, 2.0, 3.0, 2.5, 0.0, -1.0, float("nan"), float("inf")])
+prices = st.sampled_from([1.0, 2.0, 3.0, 0.0, -1.0, float("nan"), float("inf")])
+volumes = st.sampled_from([0.0, 5.0, float("nan")])
+sessions = st.sampled_from([date(2017, 7, 3), date(2017, 7, 5), date(2017, 7, 19)])
 days = st.sampled_from([date(2017, 7, day) for day in range(1, 12)] + [date(2017, 7, 20), None])
-volumes = st.sampled_from([0.0, 5.0, -1.0, float("nan")])
-dirty = st.lists(
-    st.tuples(st.sampled_from(["A", "B", None]), days, prices, prices, prices, prices, volumes),
-    min_size=1,
-    max_size=25,
+true_rows = st.builds(
+    lambda symbol, day, close, volume: (symbol, day, 2.0, 3.0, 1.0, close, volume),
+    st.sampled_from(["A", "B"]), sessions, st.sampled_from([1.0, 2.5]), volumes,
 )  # fmt: skip
+any_rows = st.tuples(
+    st.sampled_from(["A", "B", None]), days, prices, prices, prices, prices, volumes | st.just(-1.0)
+)  # fmt: skip
+dirty = st.lists(true_rows | any_rows, min_size=1, max_size=20)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -339,8 +348,8 @@ dirty = st.lists(
 def test_any_rows_at_all_become_what_a_dict_makes_of_them(
     warehouse: Warehouse, tmp_path: Path, files: list[list[tuple[Any, ...]]]
 ) -> None:
-    sessions = {
-        stamp.date() for stamp in exchange_calendars.get_calendar("XNYS").sessions_in_range("2017-07-01", "2017-07-18")
+    open_days = {
+        stamp.date() for stamp in exchange_calendars.get_calendar("XNYS").sessions_in_range("2017-07-01", "2017-07-19")
     }
     with warehouse.begin(role=None) as connection:
         connection.execute(text("TRUNCATE market.symbols, market.bars, market.superseded_bars, market.ingests CASCADE"))
@@ -356,7 +365,7 @@ def test_any_rows_at_all_become_what_a_dict_makes_of_them(
         for symbol, day, open_, high, low, close, volume in file:
             key = (symbol, day)
             true = (
-                symbol is not None and day in sessions and key not in seen
+                symbol is not None and day in open_days and key not in seen
                 and all(0 < price < float("inf") for price in (open_, high, low, close))
                 and low <= min(open_, close) and max(open_, close) <= high and not volume < 0
             )  # fmt: skip
