@@ -1,6 +1,6 @@
 -- The averages that depend on all bars before: design.md's EMAs and Wilder's averages, in one pass over a series.
--- One transition for all six costs a quarter of six; plpgsql, since a SQL function is 1.5 times slower and the closed form
--- with powers overflows. No SET search_path: it would cost more than the arithmetic, and every name here is qualified
+-- One transition for all six costs a quarter of six; plpgsql, since a SQL function is 1.5 times slower and the closed
+-- form with powers overflows. No SET search_path: it would cost more than the arithmetic, and every name here is qualified
 -- or PostgreSQL's own, whatever the caller's path.
 SET LOCAL ROLE forecastle_owner;
 

@@ -59,7 +59,8 @@ targets AS (
         p.exchange, p.ts,
         array_agg(
             least(
-                a.opens_at + make_interval(secs => (a.shift + (p.position + h.bars - a.bars_before + 1) * a.seconds)::float8),
+                a.opens_at
+                + make_interval(secs => (a.shift + (p.position + h.bars - a.bars_before + 1) * a.seconds)::float8),
                 a.closes_at
             )
             ORDER BY h.place

@@ -20,7 +20,8 @@ known AS MATERIALIZED (
     JOIN labels.forward AS l USING (symbol_id, timeframe, ts)
     CROSS JOIN LATERAL (VALUES
         (1, l.forward_return_1, l.direction_1, l.known_at_1), (5, l.forward_return_5, l.direction_5, l.known_at_5),
-        (10, l.forward_return_10, l.direction_10, l.known_at_10), (20, l.forward_return_20, l.direction_20, l.known_at_20)
+        (10, l.forward_return_10, l.direction_10, l.known_at_10),
+        (20, l.forward_return_20, l.direction_20, l.known_at_20)
     ) AS h (horizon, forward_return, direction, known_at)
     WHERE l.ts >= (SELECT min(ts) FROM open_bars) AND h.known_at <= :as_of
 ),
@@ -49,7 +50,8 @@ rebuilt AS MATERIALIZED (
     FROM labels.forward AS l
     CROSS JOIN LATERAL (VALUES
         (1, l.forward_return_1, l.direction_1, l.known_at_1), (5, l.forward_return_5, l.direction_5, l.known_at_5),
-        (10, l.forward_return_10, l.direction_10, l.known_at_10), (20, l.forward_return_20, l.direction_20, l.known_at_20)
+        (10, l.forward_return_10, l.direction_10, l.known_at_10),
+        (20, l.forward_return_20, l.direction_20, l.known_at_20)
     ) AS h (horizon, forward_return, direction, known_at)
     WHERE l.recorded_at > (SELECT max(recorded_at) FROM ml.outcomes) AND h.known_at IS NOT NULL
 ),

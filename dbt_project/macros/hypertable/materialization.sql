@@ -1,6 +1,7 @@
 {#-
-  A hypertable on `ts` with the key (symbol_id, timeframe, ts), built in full or brought up to date in one statement, and
-  with its watermark in one transaction: an interrupted build leaves the table, and what it has yet to see, as they were.
+  A hypertable on `ts` with the key (symbol_id, timeframe, ts), built in full or brought up to date in one statement,
+  and with its watermark in one transaction: an interrupted build leaves the table, and what it has yet to see, as
+  they were.
 
   In full: the first time; with --full-refresh; when `definition` (a version, thresholds) is not that of the last build.
   A table of the same shape is emptied and filled, not replaced, so that views on it, grants and readers' names stay;
@@ -37,7 +38,7 @@
             insert into {{ target_relation }} ({{ names | join(', ') }})
             select {{ names | join(', ') }} from ({{ sql }}) as built
         {% endcall %}
-        {#- What queries choose rows by; statistics of all columns would cost a third of the build, and autovacuum takes them. -#}
+        {#- What queries choose rows by. All columns would cost a third of the build; autovacuum takes them. -#}
         {% do run_query('analyze ' ~ target_relation ~ ' (symbol_id, timeframe, ts, as_of, recorded_at)') %}
     {% endif %}
 

@@ -74,8 +74,9 @@
 {#- End a build: what it noted at its beginning has been seen. -#}
 {% macro finish_build() %}
     {% do run_query(
-        "update " ~ watermarks_relation() ~ " set seen_up_to = seeing_up_to, built_at = clock_timestamp(), definition = '"
-        ~ definition() ~ "', shape = '" ~ shape() ~ "' where relation = '" ~ this.schema ~ "." ~ this.identifier ~ "'"
+        "update " ~ watermarks_relation()
+        ~ " set seen_up_to = seeing_up_to, built_at = clock_timestamp(), definition = '" ~ definition()
+        ~ "', shape = '" ~ shape() ~ "' where relation = '" ~ this.schema ~ "." ~ this.identifier ~ "'"
     ) %}
 {% endmacro %}
 

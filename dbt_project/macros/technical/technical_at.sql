@@ -1,6 +1,7 @@
 {#-
-  Make features.technical_at from the same macro as the table: what the features were at a moment, from the bars known by
-  then. No name of the database in it: databases are copied. The checks hold the table against it, and so prove that no row saw what came after it.
+  Make features.technical_at from the same macro as the table: what the features were at a moment, from the bars known
+  by then. No name of the database in it: databases are copied. The checks hold the table against it, and so prove
+  that no row saw what came after it.
 -#}
 {% macro create_technical_at() %}
 create or replace function {{ this.schema }}.technical_at(p_symbol_id bigint, p_timeframe text, p_cutoff timestamptz)

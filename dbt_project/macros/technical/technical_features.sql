@@ -7,7 +7,7 @@
     ]) }}
 {%- endmacro %}
 
-{#- What the averages that depend on all bars before have come to; kept in the table, so that a day goes on from there. -#}
+{#- What the averages that depend on all bars before have come to; kept in the table, so that a day goes on from it. -#}
 {% macro technical_state_names() -%}
     {{ return(['ema_12', 'ema_26', 'macd_signal', 'average_gain', 'average_loss', 'average_true_range']) }}
 {%- endmacro %}
@@ -20,11 +20,11 @@
     and seed_known_at, seed_recorded_at: the latest such times up to that bar.
   Gives one row per bar wanted: those after the first 50 of a series, or from from_ts on.
 
-  Why so: all windows have the order of the primary key of bars, so nothing is sorted. A moving frame costs by its length, so
-  the longest is 10, and longer windows are merged from those; a running total minus an earlier one would cost nothing, but
-  costs the digits that a deviation near zero does not have. Against frames of the full length: 4.2 s instead of 12 for
-  606,801 bars, 6.5 s with frames of 5, 7, 10 and 20. Running series in parallel workers gained nothing that was not lost
-  again on the way to the one process that may write.
+  Why so: all windows have the order of the primary key of bars, so nothing is sorted. A moving frame costs by its
+  length, so the longest is 10, and longer windows are merged from those; a running total minus an earlier one would
+  cost nothing, but costs the digits that a deviation near zero does not have. For 606,801 bars 4.2 s, against
+  6.5 s with frames of 5, 7, 10 and 20. Running series in parallel workers gained nothing that was not lost again on
+  the way to the one process that may write.
 -#}
 {% macro technical_features(bars) %}
 followed as (

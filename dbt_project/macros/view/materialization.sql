@@ -1,7 +1,7 @@
 {#-
-  A view that is replaced where it stands. dbt's own makes a second one, swaps the names and drops the first with all views
-  on it: between the two, and for good after a crash, people's views would be gone. Here a view is dropped, with the views on
-  it, only where its columns are no longer what they were; dbt builds those next.
+  A view that is replaced where it stands. dbt's own makes a second one, swaps the names and drops the first with all
+  views on it: between the two, and for good after a crash, people's views would be gone. Here a view is dropped, with
+  the views on it, only where its columns are no longer what they were; dbt builds those next.
 -#}
 {% materialization view, adapter='postgres' %}
     {%- set target_relation = this.incorporate(type='view') -%}
@@ -30,7 +30,7 @@
 {% endmaterialization %}
 
 
-{#- What has the name of the view already, and can it be replaced: is it a view whose columns come first in the new one? -#}
+{#- What has the name already, and can it be replaced: is it a view whose columns come first in the new one? -#}
 {% macro what_is_there_sql(relation) %}
     {% set name = relation.include(database=false) | string | replace("'", "''") %}
     select
@@ -41,7 +41,8 @@
             left join (
                 values
                 {% for column in model.columns.values() -%}
-                ({{ loop.index }}, '{{ column.name }}', to_regtype('{{ column.data_type }}')::oid){{ "," if not loop.last }}
+                ({{ loop.index }}, '{{ column.name }}', to_regtype('{{ column.data_type }}')::oid)
+                {{- "," if not loop.last }}
                 {% endfor %}
             ) as new (attnum, attname, atttypid) on old.attnum = new.attnum
             where
