@@ -331,7 +331,7 @@ def test_the_worker_s_rights_suffice_and_are_needed(warehouse: Warehouse) -> Non
 
 prices = st.sampled_from([1.0, 2.0, 3.0, 0.0, -1.0, float("nan"), float("inf")])
 volumes = st.sampled_from([0.0, 5.0, float("nan")])
-sessions = st.sampled_from([date(2017, 7, 3), date(2017, 7, 5), date(2017, 7, 19)])
+sessions = st.sampled_from([date(2017, 7, 3), date(2017, 7, 19)])
 days = st.sampled_from([date(2017, 7, day) for day in range(1, 12)] + [date(2017, 7, 20), None])
 true_rows = st.builds(
     lambda symbol, day, close, volume: (symbol, day, 2.0, 3.0, 1.0, close, volume),
@@ -340,11 +340,11 @@ true_rows = st.builds(
 any_rows = st.tuples(
     st.sampled_from(["A", "B", None]), days, prices, prices, prices, prices, volumes | st.just(-1.0)
 )  # fmt: skip
-dirty = st.lists(true_rows | any_rows, min_size=1, max_size=20)
+dirty = st.lists(true_rows | any_rows, min_size=4, max_size=20)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(files=st.lists(dirty, min_size=1, max_size=3))
+@given(files=st.lists(dirty, min_size=2, max_size=3))
 def test_any_rows_at_all_become_what_a_dict_makes_of_them(
     warehouse: Warehouse, tmp_path: Path, files: list[list[tuple[Any, ...]]]
 ) -> None:
