@@ -47,7 +47,7 @@ def _admin(server_url: str, *statements: str) -> None:
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
     """Name of a migrated database that nobody may connect to, to be cloned."""
-    with _database(server_url, "template1") as name:
+    with _database(server_url, "template0") as name:  # TimescaleDB's scheduler looks into template1
         with Warehouse(beside(server_url, name)) as warehouse:
             migrate(warehouse)
         _freeze(server_url, name)
