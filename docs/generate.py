@@ -8,9 +8,9 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-import click
 import typer.main
 import yaml
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from mlops.cli.commands import app
 from mlops.settings import Settings
@@ -25,30 +25,35 @@ def commands() -> str:
     parts = ["# Commands\n", NOTE]
     root = typer.main.get_command(app)
     parts.append(
-        "Each command ends with status 0, or with 1 and one or two lines that say what is wrong and what to do, or with "
-        "2 for wrong usage. `--debug`, anywhere, shows the traceback.\n"
+        "Each command ends with status 0, or with 1 and one or two lines that say what is wrong and what to do, or "
+        "with 2 for wrong usage. `--debug`, anywhere, shows the traceback.\n"
     )
     parts.extend(_command(root, "forecastle"))
     return "\n".join(parts)
 
 
-def _command(command: click.Command, path: str) -> list[str]:
+def _command(command: TyperGroup | TyperCommand, path: str) -> list[str]:
     parts = []
-    if isinstance(command, click.Group):
+    if isinstance(command, TyperGroup):
         for name in command.commands:
             parts.extend(_command(command.commands[name], f"{path} {name}"))
         return parts
-    arguments = [p for p in command.params if isinstance(p, click.Argument)]
-    options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden and p.name != "help"]
-    usage = " ".join([path, *(p.make_metavar(click.Context(command)) for p in arguments)])
+    arguments = [p for p in command.params if isinstance(p, TyperArgument)]
+    options = [p for p in command.params if isinstance(p, TyperOption) and not p.hidden and p.name != "help"]
+    usage = " ".join(
+        [path, *(f"[{p.metavar or p.name}]" if not p.required else p.metavar or p.name.upper() for p in arguments)]
+    )
     parts.append(f"## `{usage}`\n")
     parts.append(inspect.cleandoc(command.help or "") + "\n")
+    parts.extend(f"`{each.metavar or each.name.upper()}`: {_cell(each.help)}\n" for each in arguments)
     if options:
         parts.append("| option | meaning | default |\n|---|---|---|")
         for option in options:
             names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-            default = "" if option.default in (None, False, (), []) or callable(option.default) else f"`{option.default}`"
-            parts.append(f"| {names} | {_cell(option.help)} | {default} |")
+            plain = (
+                option.default is None or isinstance(option.default, bool | list | tuple) or callable(option.default)
+            )
+            parts.append(f"| {names} | {_cell(option.help)} | {'' if plain else f'`{option.default}`'} |")
         parts.append("")
     return parts
 
@@ -70,8 +75,8 @@ def views() -> str:
     """Return the page of the analyst's views."""
     parts = ["# The analyst's views\n", NOTE]
     parts.append(
-        "All in schema `analytics`, with which the database's search path begins. Timestamps are UTC, returns fractions "
-        "(0.01 is 1 %).\n"
+        "All in schema `analytics`, with which the database's search path begins. Timestamps are UTC, returns "
+        "fractions (0.01 is 1 %).\n"
     )
     models = []
     for file in sorted((ROOT / "dbt_project" / "models" / "analytics").glob("*.yml")):
@@ -80,8 +85,9 @@ def views() -> str:
         parts.append(f"## `{model['name']}`\n")
         parts.append(" ".join(model["description"].split()) + "\n")
         parts.append("| column | type | meaning |\n|---|---|---|")
-        for column in model["columns"]:
-            parts.append(f"| `{column['name']}` | {column['data_type']} | {_cell(column['description'])} |")
+        parts.extend(
+            f"| `{each['name']}` | {each['data_type']} | {_cell(each['description'])} |" for each in model["columns"]
+        )
         parts.append("")
     return "\n".join(parts)
 
@@ -93,9 +99,10 @@ def checks() -> str:
         suite = yaml.safe_load(file.read_text(encoding="utf-8"))
         parts.append(f"## `{suite['suite']}`\n")
         parts.append("| expectation | relation | why |\n|---|---|---|")
-        for expectation in suite["expectations"]:
-            relation = suite["batches"][expectation["batch"]]["relation"]
-            parts.append(f"| `{expectation['name']}` | `{relation}` | {_cell(expectation['why'])} |")
+        parts.extend(
+            f"| `{each['name']}` | `{suite['batches'][each['batch']]['relation']}` | {_cell(each['why'])} |"
+            for each in suite["expectations"]
+        )
         parts.append("")
     return "\n".join(parts)
 

@@ -34,6 +34,8 @@ def upgrade() -> None:
     op.execute("""
         DO $$
         BEGIN
+            -- What everybody may do by default would let an analyst make temporary tables.
+            EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
             EXECUTE format('GRANT CREATE, CONNECT, TEMPORARY ON DATABASE %I TO forecastle_owner', current_database());
             EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO forecastle_worker', current_database());
             EXECUTE format('GRANT CONNECT ON DATABASE %I TO forecastle_analyst', current_database());

@@ -25,6 +25,11 @@ DatabaseUrl = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+Database = Annotated[
+    str | None,
+    typer.Option("--database", metavar="NAME", help="Another database of that server, such as forecastle_demo."),
+]
+
 
 class RoleName(StrEnum):
     """The roles, by the names of their logins."""
@@ -81,11 +86,13 @@ def url(
     role: Annotated[
         RoleName | None, typer.Option("--role", help="Log in as this role; without it as the administrator.")
     ] = None,
+    database: Database = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the URL of the database, with its password, for other programs."""
     answer = resolve_url(database_url) if role is None else _role_url(role, database_url)
+    answer = _named(answer, database)
     typer.echo(json.dumps({"url": answer}) if as_json else answer)
 
 
@@ -107,12 +114,21 @@ def psql(
         RoleName | None,
         typer.Option("--role", help="Log in as this role of the embedded database: the analyst, unless said."),
     ] = None,
+    database: Database = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Open psql on the database; what follows `--` goes to psql: `forecastle db psql -- -c "SELECT 1"`."""
     named = named_url(database_url)
     target = named if named and role is None else _role_url(role or RoleName.ANALYST, database_url)
-    _become_psql(_psql(), target, context.args)
+    _become_psql(_psql(), _named(target, database), context.args)
+
+
+def _named(url: str, database: str | None) -> str:
+    if database is None:
+        return url
+    from mlops.warehouse.databases import beside
+
+    return beside(url, database)
 
 
 def _role_url(role: RoleName, database_url: str | None) -> str:

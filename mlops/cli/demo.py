@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from importlib.resources import files
+from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 DATABASE = "forecastle_demo"
 
 SHOWN = (
-    ("Forecasts: production's newest, in percent", "demo_forecasts"),
-    ("How earlier forecasts turned out against the naive forecast 'no change'", "demo_accuracy"),
-    ("The model in production", "demo_production"),
-    ("Has the model's luck changed? Realised accuracy against its validation baseline", "demo_drift"),
-    ("Has the world changed? The features that moved most since training", "demo_feature_drift"),
+    ("Forecasts: production's newest, forward return in percent", "demo_forecasts"),
+    ("How earlier forecasts turned out, in percent, beside the naive forecast 'no change'", "demo_accuracy"),
+    ("The model in production: its skill over naive on the test part, in percent", "demo_production"),
+    ("Realised accuracy beside the validation baseline, last 30 days", "demo_drift"),
+    ("The features that moved most since training, last 30 days", "demo_feature_drift"),
 )
 
 
@@ -45,8 +45,8 @@ def demo(database_url: DatabaseUrl = None) -> None:
     console = Console()
     with shown_progress() as says, Warehouse(ensure_database(resolve_url(database_url), DATABASE)) as warehouse:
         migrate(warehouse)
-        spec = load(files("specs") / "gbm_d1.toml")
-        as_of = job.run(warehouse, spec, says)
+        with as_file(files("specs") / "gbm_d1.toml") as spec:
+            as_of = job.run(warehouse, load(spec), says)
         says("Reading the analyst's tables", None)
     with Warehouse(warehouse.plain_url) as warehouse:
         for title, query in SHOWN:

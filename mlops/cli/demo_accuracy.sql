@@ -1,13 +1,11 @@
 SELECT
     horizon,
-    day,
-    window_days,
     n,
-    round((100 * mae)::numeric, 3) AS mae,
-    round((100 * naive_mae)::numeric, 3) AS naive_mae,
-    round((100 * skill)::numeric, 1) AS skill_percent,
-    round((100 * directional_accuracy)::numeric, 1) AS direction_right,
-    round((100 * coverage_80)::numeric, 1) AS in_80_band
+    round((100 * mae)::numeric, 2) AS mae,
+    round((100 * naive_mae)::numeric, 2) AS naive_mae,
+    round((100 * skill)::numeric, 1) AS skill,
+    round((100 * directional_accuracy)::numeric, 1) AS right_way,
+    round((100 * coverage_80)::numeric, 1) AS in_band
 FROM forecast_accuracy
 WHERE window_days = 90 AND day = (SELECT max(day) FROM forecast_accuracy)
 ORDER BY horizon;

@@ -1,9 +1,8 @@
 SELECT
     symbols.ticker,
-    drift.date,
     round((100 * drift.accuracy)::numeric, 1) AS accuracy,
     round((100 * drift.baseline_accuracy)::numeric, 1) AS baseline,
-    drift.n_predictions,
+    drift.n_predictions AS n,
     drift.drift_detected,
     drift.state
 FROM drift_monitoring AS drift

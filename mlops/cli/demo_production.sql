@@ -1,11 +1,13 @@
 SELECT
-    model,
-    version,
-    stage,
-    data_from::date AS data_from,
-    data_to::date AS data_to,
-    left(sha256, 12) AS sha256,
-    size_bytes,
-    feature_set_version
-FROM model_registry
-WHERE stage = 'production';
+    registry.model,
+    registry.version,
+    registry.data_to::date AS data_to,
+    test.key::integer AS horizon,
+    (test.value ->> 'n')::integer AS n_test,
+    round(100 * (test.value -> 'mae' ->> 'skill')::numeric, 1) AS mae,
+    round(100 * (test.value -> 'pinball' ->> 'skill')::numeric, 1) AS pinball,
+    round(100 * (test.value -> 'accuracy' ->> 'skill')::numeric, 1) AS accuracy
+FROM model_registry AS registry
+CROSS JOIN LATERAL jsonb_each(registry.metrics -> 'test') AS test
+WHERE registry.stage = 'production'
+ORDER BY registry.model, horizon;
