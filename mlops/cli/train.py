@@ -22,7 +22,7 @@ _SHOWN = {
     "mae": ("MAE, %", 100),
     "rmse": ("RMSE, %", 100),
     "pinball": ("pinball loss, %", 100),
-    "coverage_80": ("inside 80 % band, %", 100),
+    "coverage_80": ("in 80 % band, %", 100),
     "accuracy": ("accuracy, %", 100),
     "log_loss": ("log loss", 1),
 }
