@@ -34,7 +34,8 @@ lint: $(VENV)/.installed-demo,yahoo,dev  ## ruff, mypy, import-linter, sqlfluff
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models mlops
+	$(BIN)/sqlfluff lint --disable-progress-bar --templater jinja dbt_project/models migrations/functions
+	$(BIN)/sqlfluff lint --disable-progress-bar --templater placeholder mlops
 
 bench: $(VENV)/.installed-demo,bench  ## how fast, as ratios against what a user would pick
 	$(BIN)/python -m benchmarks
