@@ -1,7 +1,7 @@
 """Bring everything that dbt derives up to date: staging views, features, labels, the views for people.
 
-The hypertables are brought up to date by what is new in market.bars; views hold no rows, so a process makes them once,
-at its first build of a database, and leaves them alone after that.
+The hypertables are brought up to date by what is new in market.bars; views hold no rows, so a process makes them at its
+first build of a database, and again only where one is missing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlops.features import runner
-from mlops.warehouse import Warehouse
+from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.engine import wait_for_lock
 from mlops.warehouse.migrate import require_current
 
@@ -18,7 +18,7 @@ HYPERTABLES = "config.materialized:hypertable"
 """dbt's name for the models that hold rows."""
 
 _complete: set[str] = set()
-"""URLs of the databases that have had all their views from this process."""
+"""URLs of the databases that had all their views from this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,13 @@ def build(
     first = warehouse.plain_url not in _complete
     if first:
         require_current(warehouse)
-    if select:
-        selection = [select] if isinstance(select, str) else list(select)
-    else:
-        selection = [] if first or full_refresh else [HYPERTABLES]
     with warehouse.begin(role=None) as connection:
         wait_for_lock(connection, "features.build")
+        missing = connection.execute(sql("features", "missing_views"), {"names": runner.views()}).all()
+        if select:
+            selection = [select] if isinstance(select, str) else list(select)
+        else:
+            selection = [] if first or full_refresh or missing else [HYPERTABLES]
         nodes = runner.run(warehouse.url, select=selection, full_refresh=full_refresh)
     if not selection:
         _complete.add(warehouse.plain_url)

@@ -74,6 +74,14 @@ def run(url: URL, *, select: Sequence[str] = (), full_refresh: bool = False) -> 
     ]
 
 
+def views() -> list[str]:
+    """Return the views that dbt makes, as `schema.relation`. Raises FeaturesError where the project cannot be read."""
+    with _ONE_AT_A_TIME:
+        nodes = _manifest().nodes.values()
+    models = [node for node in nodes if node.resource_type == "model"]
+    return [f"{model.schema}.{model.alias}" for model in models if model.config.materialized == "view"]
+
+
 @cache
 def _manifest() -> Manifest:
     """Return the project as dbt has read it; the next process reads from disk only what changed since."""

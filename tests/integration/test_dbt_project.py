@@ -131,6 +131,17 @@ def test_a_view_whose_columns_changed_is_made_anew_and_others_stay(featured: War
         connection.execute(text("SELECT announced_on FROM staging.stg_earnings"))
 
 
+def test_a_view_that_is_missing_is_made_again(featured: Warehouse) -> None:
+    before = views(featured)
+    assert [model.name for model in build(featured).models if model.rows is None]
+    assert not [model.name for model in build(featured).models if model.rows is None]
+    with featured.begin(Role.OWNER) as connection:
+        connection.execute(text("DROP VIEW staging.stg_symbols CASCADE"))
+    assert views(featured) < before
+    build(featured)
+    assert views(featured) == before
+
+
 def test_a_failed_view_is_named(featured: Warehouse) -> None:
     with featured.begin(Role.OWNER) as connection:
         connection.execute(text("ALTER TABLE market.earnings RENAME COLUMN quarter TO fiscal_quarter"))
