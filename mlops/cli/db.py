@@ -12,18 +12,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from mlops.cli.connect import named_url, open_warehouse, resolve_url, settings, shown_progress
+from mlops.cli.options import AsJson, DatabaseUrl
 from mlops.domain import Role
 from mlops.exceptions import EmbeddedServerError, SettingsError, WarehouseError
 
 db_app = typer.Typer(name="db", help="The database: start, stop, connect, migrate.", no_args_is_help=True)
-
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--database-url", metavar="URL", help="A PostgreSQL server with TimescaleDB instead of the embedded one."
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Database = Annotated[
     str | None,

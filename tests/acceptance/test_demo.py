@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,26 @@ def test_the_query_of_every_handbook_works(demo: tuple[Warehouse, str]) -> None:
         warehouse, "SELECT * FROM ml_forecasts WHERE symbol_id = (SELECT id FROM symbols WHERE ticker = 'AAPL') LIMIT 5"
     )
     assert len(found) == 4
+
+
+def test_the_readme_prints_what_its_queries_print(demo: tuple[Warehouse, str]) -> None:
+    """The same columns and as many rows; and where a figure is a fact of the prices, the same figure."""
+    warehouse, _ = demo
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```sql\n(.*?)```\s*```text\n(.*?)```", readme, re.DOTALL)
+    assert len(shown) == 2
+    for query, printed in shown:
+        header, _, *lines = printed.strip("\n").splitlines()
+        columns = [cell.strip() for cell in header.split("|")]
+        said = [dict(zip(columns, (cell.strip() for cell in line.split("|")), strict=True)) for line in lines[:-1]]
+        with warehouse.begin(Role.ANALYST) as connection:
+            result = connection.execute(text(query))
+            found = [{name: str(value) for name, value in row._mapping.items()} for row in result]
+        assert [list(row) for row in found] == [list(row) for row in said]
+        facts = {"ticker", "horizon", "target", "n", "naive_mae"}
+        assert [{k: row[k] for k in row.keys() & facts} for row in found] == [
+            {k: row[k] for k in row.keys() & facts} for row in said
+        ]
 
 
 def test_each_day_was_lived_through_once(demo: tuple[Warehouse, str]) -> None:
