@@ -231,6 +231,14 @@ def test_the_same_data_and_seed_give_the_same_bytes_in_any_process_on_any_number
     assert digest_in_another_process("2", {min(cpus)}) == here
 
 
+def test_all_iterations_are_gone_through() -> None:
+    """Early stopping would hold out rows at random, and on noise it would stop at once."""
+    data = matrix(signal=0.0)
+    hyperparameters = {"max_iter": 40, "learning_rate": 0.5, "max_leaf_nodes": 7, "min_samples_leaf": 5}
+    native = hist_gradient_boosting.fit(data.of(Part.TRAIN), hyperparameters, 7, lambda done, total: None)
+    assert {len(target.trees) for target in native.forest().targets()} == {40}
+
+
 def test_other_settings_give_other_bytes() -> None:
     data = matrix(signal=0.5)
     first = train(spec(), data, "technical-1")
