@@ -68,12 +68,12 @@ def _show(console: Console, warehouse: Warehouse, title: str, query: str) -> Non
     statement = (files("mlops.cli") / f"{query}.sql").read_text(encoding="utf-8").rstrip()
     with warehouse.begin(Role.ANALYST) as connection:
         result = connection.execute(text(statement))
-        table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+        table = Table(show_edge=False, pad_edge=False)
         for column in tuple(result.keys()):
             table.add_column(column)
         for row in result:
             table.add_row(*("" if value is None else str(value) for value in row))
-    console.print()
+    console.print(f"\n{title}", style="bold", highlight=False)
     console.print(table)
     console.print(statement, style="dim", highlight=False, soft_wrap=True)
     if not table.row_count:

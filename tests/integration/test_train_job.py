@@ -19,6 +19,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from databases import database
 from sqlalchemy import Row, text
 from synthetic import spec
 
@@ -149,6 +150,7 @@ def test_trained_again_from_its_row_a_version_is_the_same(featured: Warehouse) -
     assert again.dataset.fingerprint == version.data_fingerprint
     for part in ("validation", "test"):
         assert again.registered.metrics[part] == version.metrics[part]
+    assert again.registered.metrics == version.metrics
     assert again.parity_max_abs_diff == version.parity_max_abs_diff
     assert counts(featured) == ONE_VERSION
     assert statuses(featured) == ["succeeded", "succeeded"]
@@ -224,11 +226,9 @@ def test_what_is_registered_cannot_be_changed(
 @pytest.fixture(scope="module")
 def registered(server_url: str, featured_template: str) -> Iterator[Warehouse]:
     """One database with one version, for tests that change nothing."""
-    from conftest import _database
-
     from mlops.warehouse.databases import beside
 
-    with _database(server_url, featured_template) as name, Warehouse(beside(server_url, name)) as warehouse:
+    with database(server_url, featured_template) as name, Warehouse(beside(server_url, name)) as warehouse:
         trained(warehouse)
         yield warehouse
 

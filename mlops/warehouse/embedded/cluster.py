@@ -103,6 +103,9 @@ def configure(place: Place, account: Account, *, port: int, durable: bool, extra
         "max_locks_per_transaction": "256",
         "checkpoint_timeout": "15min",
         "log_checkpoints": "off",
+        # Nobody replicates an embedded server, and a table filled in the transaction that emptied it needs no log then.
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
         **sizes(this_machine(place.cluster)),
         **({} if durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}),
         **extra,

@@ -1,0 +1,37 @@
+"""Databases of a test's own: made from a template, dropped at the end."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import create_engine, text
+
+from mlops.warehouse.databases import beside
+from mlops.warehouse.engine import Warehouse, parse_url
+
+
+@contextmanager
+def database(server_url: str, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield name
+    finally:
+        administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def freeze(server_url: str, name: str) -> None:
+    """Let nobody connect any more, TimescaleDB's own worker included: what is connected to cannot be cloned."""
+    with Warehouse(beside(server_url, name)) as warehouse, warehouse.begin(role=None) as connection:
+        connection.execute(text("SELECT _timescaledb_functions.stop_background_workers()"))
+    administer(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+
+
+def administer(server_url: str, *statements: str) -> None:
+    engine = create_engine(parse_url(server_url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
