@@ -49,9 +49,18 @@ def register(
     the same rows are no new version: the run succeeds, and the version that there is is returned.
     """
     sha256 = hashlib.sha256(trained.artifact).hexdigest()
+    same: int | None = connection.execute(
+        sql("registry", "same_version"),
+        {"model": spec.model, "sha256": sha256, "data_fingerprint": dataset.fingerprint},
+    ).scalar_one_or_none()
     seen: int = connection.execute(
         sql("registry", "test_windows"),
-        {"model": spec.model, "test_open_from": dataset.plan.test_open_from, "test_to": dataset.plan.test_to},
+        {
+            "model": spec.model,
+            "before": same,
+            "test_open_from": dataset.plan.test_open_from,
+            "test_to": dataset.plan.test_to,
+        },
     ).scalar_one()
     metrics = {
         **trained.metrics,
@@ -60,14 +69,32 @@ def register(
         "excluded": dict(dataset.excluded),
     }
     finish_run(connection, run_id, "succeeded", rows=dataset.rows, excluded=dataset.excluded, metrics=metrics)
-    same = connection.execute(
-        sql("registry", "same_version"),
-        {"model": spec.model, "sha256": sha256, "data_fingerprint": dataset.fingerprint},
-    ).scalar_one_or_none()
     if same is not None:
         version = ModelVersion(spec.model, same)
         return Registered(version, False, sha256, None, f"{version} was trained to the same bytes before", metrics)
 
+    version = _add_version(connection, run_id, spec, dataset, trained, metrics=metrics)
+    _add_references(connection, version, trained)
+    alias = spec.promotion.first if version.version == 1 else spec.promotion.later
+    reason = _reason(version, trained)
+    connection.execute(
+        sql("registry", "alias_move"),
+        {"model": version.model, "version": version.version, "alias": alias, "reason": reason},
+    )
+    return Registered(version, True, sha256, alias, reason, metrics)
+
+
+def _add_version(
+    connection: Connection,
+    run_id: UUID,
+    spec: Spec,
+    dataset: DatasetFacts,
+    trained: TrainedModel,
+    *,
+    metrics: Mapping[str, Any],
+) -> ModelVersion:
+    """Keep the bytes and all of rule 6, and return the version's name."""
+    sha256 = hashlib.sha256(trained.artifact).hexdigest()
     connection.execute(sql("registry", "artifact_add"), {"sha256": sha256, "bytes": trained.artifact})
     number: int = connection.execute(
         sql("registry", "version_add"),
@@ -92,15 +119,7 @@ def register(
             "parity_max_abs_diff": trained.parity_max_abs_diff,
         },
     ).scalar_one()
-    version = ModelVersion(spec.model, number)
-    _add_references(connection, version, trained)
-    alias = spec.promotion.first if number == 1 else spec.promotion.later
-    reason = _reason(version, trained)
-    connection.execute(
-        sql("registry", "alias_move"),
-        {"model": version.model, "version": version.version, "alias": alias, "reason": reason},
-    )
-    return Registered(version, True, sha256, alias, reason, metrics)
+    return ModelVersion(spec.model, number)
 
 
 def _add_references(connection: Connection, version: ModelVersion, trained: TrainedModel) -> None:
