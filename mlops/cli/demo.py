@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
@@ -52,7 +55,9 @@ def demo(database_url: DatabaseUrl = None) -> None:
         for title, query in SHOWN:
             _show(console, warehouse, title, query)
     console.print(f"\nThe way of the data as of {as_of:%Y-%m-%d %H:%M} UTC took {time.monotonic() - began:.0f} s.")
-    psql = "forecastle db psql --database " + DATABASE
+    # As it can be typed here: whoever came by `make demo` has no virtual environment in the PATH.
+    program = "forecastle" if shutil.which("forecastle") else os.path.relpath(sys.argv[0])
+    psql = f"{program} db psql --database {DATABASE}"
     if named_url(database_url):
         psql = f"psql {warehouse.url.set(drivername='postgresql').render_as_string(hide_password=True)}"
     console.print("Look around yourself, as the analyst:\n")
