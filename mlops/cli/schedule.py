@@ -51,8 +51,9 @@ def run_schedule(
     from mlops.warehouse.migrate import require_current
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("apscheduler", "great_expectations"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    # The daemon says itself how a job ended.
+    for noisy, level in (("apscheduler", "CRITICAL"), ("great_expectations", "ERROR"), ("alembic", "WARNING")):
+        logging.getLogger(noisy).setLevel(level)
     if as_of is not None and once is None:
         raise typer.BadParameter("goes with --once: the daemon itself runs as of now.", param_hint="--as-of")
     with open_warehouse(database_url) as warehouse:
