@@ -9,11 +9,12 @@ to be the same bit for bit, on a machine with more cores as well.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from mlops.domain import Direction
-from mlops.exceptions import ScoringError
+from mlops.domain import Direction, ModelVersion
+from mlops.exceptions import ArtifactCorruptError, ScoringError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,22 @@ CLASSES: tuple[str, ...] = tuple(Direction)
 """The directions in the order of the model's `probabilities`."""
 
 _ERROR = 3  # ONNX Runtime's log severities: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal
+
+
+def intact(stored: bytes | memoryview | None, sha256: str, version: ModelVersion) -> bytes:
+    """Return the `stored` bytes of `version`, for every load to go through: they are those registered as `sha256`.
+
+    Raises ArtifactCorruptError where they are not, or are gone (None).
+    """
+    artifact = None if stored is None else bytes(stored)
+    if artifact is None or hashlib.sha256(artifact).hexdigest() != sha256:
+        raise ArtifactCorruptError(
+            f"The bytes of {version} are {'gone' if artifact is None else 'not those that were registered'} "
+            f"(SHA-256 {sha256[:12]}...). Restore ml.artifacts from a backup, or train again.",
+            version=version,
+            sha256=sha256,
+        )
+    return artifact
 
 
 class Scorer:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from mlops.domain import ModelVersion
-from mlops.exceptions import ArtifactCorruptError, ForecastingError, NoProductionModelError
+from mlops.exceptions import ForecastingError, NoProductionModelError
+from mlops.scoring import intact
 from mlops.warehouse import sql
 
 
@@ -51,15 +51,7 @@ def read_production(connection: Connection, model: str | None) -> list[Productio
 def read_artifact(connection: Connection, production: Production) -> bytes:
     """Return the version's ONNX bytes. Raises ArtifactCorruptError where they are not those that were registered."""
     stored = connection.execute(sql("forecasting", "artifact"), {"sha256": production.sha256}).scalar_one_or_none()
-    artifact = None if stored is None else bytes(stored)
-    if artifact is None or hashlib.sha256(artifact).hexdigest() != production.sha256:
-        raise ArtifactCorruptError(
-            f"The bytes of {production.version} are {'gone' if artifact is None else 'not those that were registered'} "
-            f"(SHA-256 {production.sha256[:12]}...). Restore ml.artifacts from a backup, or train again.",
-            version=production.version,
-            sha256=production.sha256,
-        )
-    return artifact
+    return intact(stored, production.sha256, production.version)
 
 
 def refuse_hindsight(connection: Connection, production: Production, as_of: datetime) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from mlops.domain import ModelVersion
-from mlops.exceptions import ArtifactCorruptError, NoProductionModelError, RegistryError
+from mlops.exceptions import NoProductionModelError, RegistryError
+from mlops.scoring import intact
 from mlops.warehouse import sql
 
 
@@ -95,15 +95,7 @@ def load_artifact(connection: Connection, name: ModelVersion) -> bytes:
     row = connection.execute(sql("registry", "artifact"), {"model": name.model, "version": name.version}).one_or_none()
     if row is None:
         raise RegistryError(f"There is no {name}. `forecastle models list` shows what there is.", version=name)
-    artifact = None if row.bytes is None else bytes(row.bytes)
-    if artifact is None or hashlib.sha256(artifact).hexdigest() != row.sha256:
-        raise ArtifactCorruptError(
-            f"The bytes of {name} are {'gone' if artifact is None else 'not those that were registered'} "
-            f"(SHA-256 {row.sha256[:12]}...). Restore ml.artifacts from a backup, or train again.",
-            version=name,
-            sha256=row.sha256,
-        )
-    return artifact
+    return intact(row.bytes, row.sha256, name)
 
 
 def _versions(connection: Connection, model: str | None, version: int | None) -> list[Version]:
