@@ -19,6 +19,10 @@ from mlops.exceptions import NotMigratedError, SettingsError, WarehouseError, Wa
 
 _UNDEFINED = {"42P01", "3F000", "42704", "22023"}  # table, schema, object; role that SET ROLE does not find
 _FULL = {"53100", "58030"}
+_LOCK_NOT_AVAILABLE = "55P03"
+
+_GRACE_MS = 2000
+"""How long a lock may still be that of a worker that was killed: far longer than the server needs to see it."""
 
 
 class Warehouse:
@@ -61,16 +65,22 @@ class Warehouse:
     def lock(self, name: str) -> Iterator[bool]:
         """Hold the lock `name` for the length of the block, across transactions; give False where another holds it.
 
-        The lock belongs to a connection of its own, so that a worker that is killed lets go of it at once.
+        The lock belongs to a connection of its own, so that a worker that is killed lets go of it. The server takes a
+        moment to see that the worker is gone; whoever starts in its place waits that moment, and no longer.
         """
         with translated_errors(self.url), self.engine.connect() as connection:
-            held = bool(
+            held = True
+            connection.execute(text(f"SET LOCAL lock_timeout = {_GRACE_MS}"))
+            try:
                 connection.execute(
-                    text("SELECT pg_try_advisory_lock(hashtextextended('forecastle:' || :name, 0))"),
-                    {"name": name},
-                ).scalar_one()
-            )
-            connection.commit()
+                    text("SELECT pg_advisory_lock(hashtextextended('forecastle:' || :name, 0))"), {"name": name}
+                )
+                connection.commit()
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                    raise
+                connection.rollback()
+                held = False
             try:
                 yield held
             finally:
