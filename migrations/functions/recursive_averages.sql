@@ -1,54 +1,79 @@
 -- The averages that depend on all bars before: design.md's EMAs and Wilder's averages, in one pass over a series.
--- One transition for all six costs a quarter of six; plpgsql, since a SQL function is 1.5 times slower and the closed
--- form with powers overflows. No SET search_path: it would cost more than the arithmetic, and every name here is qualified
--- or PostgreSQL's own, whatever the caller's path.
+-- plpgsql, since SQL cannot go on from the row before; over arrays, since that costs half of a call for every bar; the
+-- closed form with powers overflows. No SET search_path: every name here is PostgreSQL's own, and pg_catalog comes first.
 SET LOCAL ROLE forecastle_owner;
 
--- State: {EMA12, EMA26, EMA9 of MACD, average gain, average loss, average true range}.
-CREATE OR REPLACE FUNCTION features.advance_recursive_averages(
-    state double precision [],
-    close double precision,
-    high double precision,
-    low double precision,
-    close_1 double precision,
-    seed double precision []
-) RETURNS double precision [] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION features.recursive_averages(
+    closes double precision [],
+    highs double precision [],
+    lows double precision [],
+    seed double precision [],
+    seed_after integer,
+    OUT ema_12 double precision [],
+    OUT ema_26 double precision [],
+    OUT macd_signal double precision [],
+    OUT average_gain double precision [],
+    OUT average_loss double precision [],
+    OUT average_true_range double precision []
+) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    ema_12 double precision;
-    ema_26 double precision;
+    n_bars CONSTANT integer := cardinality(closes);
+    n_done integer := 2;
+    close double precision;
+    close_1 double precision;
+    fast double precision;
+    slow double precision;
+    signal double precision;
+    gain double precision;
+    loss double precision;
+    true_range double precision;
 BEGIN
-    IF state IS NULL THEN
-        IF seed IS NULL THEN
-            -- The first bar starts the EMAs (MACD, hence its EMA, is 0) and the true range (no close before it).
-            RETURN ARRAY[close, close, 0, NULL, NULL, high - low];
-        END IF;
-        state := seed;
+    ema_12 := array_fill('NaN'::double precision, ARRAY[n_bars]);
+    ema_26 := ema_12;
+    macd_signal := ema_12;
+    average_gain := ema_12;
+    average_loss := ema_12;
+    average_true_range := ema_12;
+    IF seed IS NOT NULL THEN
+        n_done := seed_after;
+        fast := seed[1];
+        slow := seed[2];
+        signal := seed[3];
+        gain := seed[4];
+        loss := seed[5];
+        true_range := seed[6];
+    ELSIF n_bars > 1 THEN
+        -- The first bar starts the EMAs (MACD, hence its EMA, is 0) and the true range (no close before it), the first
+        -- change the averages of gains and losses.
+        fast := closes[1] + (closes[2] - closes[1]) * (2.0::double precision / 13);
+        slow := closes[1] + (closes[2] - closes[1]) * (2.0::double precision / 27);
+        signal := (fast - slow) * 0.2::double precision;
+        gain := greatest(closes[2] - closes[1], 0);
+        loss := greatest(closes[1] - closes[2], 0);
+        true_range := highs[1] - lows[1];
+        true_range := true_range + (greatest(highs[2], closes[1]) - least(lows[2], closes[1]) - true_range) / 14;
     END IF;
-    ema_12 := state[1] + (close - state[1]) * (2.0::double precision / 13);
-    ema_26 := state[2] + (close - state[2]) * (2.0::double precision / 27);
-    RETURN ARRAY[
-        ema_12,
-        ema_26,
-        state[3] + (ema_12 - ema_26 - state[3]) * 0.2::double precision,
-        -- The first change starts the averages of gains and losses.
-        coalesce(state[4] + (greatest(close - close_1, 0) - state[4]) / 14, greatest(close - close_1, 0)),
-        coalesce(state[5] + (greatest(close_1 - close, 0) - state[5]) / 14, greatest(close_1 - close, 0)),
-        state[6] + (greatest(high, close_1) - least(low, close_1) - state[6]) / 14
-    ];
+    close_1 := closes[n_done];
+    FOR bar IN n_done + 1 .. n_bars LOOP
+        close := closes[bar];
+        fast := fast + (close - fast) * (2.0::double precision / 13);
+        slow := slow + (close - slow) * (2.0::double precision / 27);
+        signal := signal + (fast - slow - signal) * 0.2::double precision;
+        gain := gain + (greatest(close - close_1, 0) - gain) / 14;
+        loss := loss + (greatest(close_1 - close, 0) - loss) / 14;
+        true_range := true_range + (greatest(highs[bar], close_1) - least(lows[bar], close_1) - true_range) / 14;
+        ema_12[bar] := fast;
+        ema_26[bar] := slow;
+        macd_signal[bar] := signal;
+        average_gain[bar] := gain;
+        average_loss[bar] := loss;
+        average_true_range[bar] := true_range;
+        close_1 := close;
+    END LOOP;
 END $$;
-
-CREATE OR REPLACE AGGREGATE features.recursive_averages(
-    close double precision, high double precision, low double precision, close_1 double precision,
-    seed double precision []
-) (
-    SFUNC = features.advance_recursive_averages,
-    STYPE = double precision [],
-    PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE features.recursive_averages(
-    double precision, double precision, double precision, double precision, double precision []
-) IS 'Over bars in order, with the close of the bar before each: '
-    '{EMA12, EMA26, EMA9 of MACD, average gain, average loss, average true range}. '
-    'It goes on from the first row''s seed, as these six stood after the bar before it; NULL starts there.';
+COMMENT ON FUNCTION features.recursive_averages(
+    double precision [], double precision [], double precision [], double precision [], integer
+) IS 'Of a series of bars in order: six arrays, what each average has come to after each bar from the third on. With '
+    'a seed, the six as they stood after bar number seed_after, it goes on from there, and what is before is NaN.';
 
 RESET ROLE;

@@ -15,16 +15,19 @@ returns table (
 language sql stable parallel safe
 set search_path = pg_catalog, pg_temp
 as $function$
-with bars as (
+with series as (
     select
-        *,
+        symbol_id,
+        timeframe,
+        {{ series_of_bars() }},
         {{ unseeded() }}
     from {{ ref('stg_bars').include(database=false) }}
     where symbol_id = p_symbol_id and timeframe = p_timeframe and known_at <= p_cutoff
+    group by symbol_id, timeframe
 ),
 
 features as (
-    with {{ technical_features('bars') }}
+    with {{ technical_features('series') }}
 )
 
 select

@@ -13,128 +13,177 @@
 {%- endmacro %}
 
 {#-
-  The twenty features over the rows of `bars`, which has the columns of stg_bars and these, all NULL where a series is
-  computed from its first bar:
-    from_ts    the first bar that wants a row; the bars before it are there to fill its windows
-    seed       the recursive averages as they stood after the bar before it
-    and seed_known_at, seed_recorded_at: the latest such times up to that bar.
-  Gives one row per bar wanted: those after the first 50 of a series, or from from_ts on.
-
-  Why so: all windows have the order of the primary key of bars, so nothing is sorted. A moving frame costs by its
-  length, so the longest is 10, and longer windows are merged from those; a running total minus an earlier one would
-  cost nothing, but costs the digits that a deviation near zero does not have. For 606,801 bars 4.2 s, against
-  6.5 s with frames of 5, 7, 10 and 20. Running series in parallel workers gained nothing that was not lost again on
-  the way to the one process that may write.
+  One row per series, what is needed of its bars as arrays in the order of ts: an expression such as
+  closes[bar] / closes[bar - 5] then costs a tenth of what lag() over a window does. A subscript that is out of range
+  gives NULL, and so does an array without it; but an array that has a NULL somewhere is searched from its beginning, so
+  there must be none in it. A volume that is missing is NaN here, which makes all NaN that it goes into.
 -#}
-{% macro technical_features(bars) %}
-followed as (
-    select
-        *,
-        lag(close) over (partition by symbol_id, timeframe order by ts rows unbounded preceding) as close_1
-    from {{ bars }}
-),
+{% macro series_of_bars() -%}
+    count(*)::integer as n_bars,
+    array_agg(ts order by ts) as ts,
+    array_agg(known_at order by ts) as known_at,
+    array_agg(recorded_at order by ts) as recorded_at,
+    array_agg(open order by ts) as opens,
+    array_agg(high order by ts) as highs,
+    array_agg(low order by ts) as lows,
+    array_agg(close order by ts) as closes,
+    array_agg(coalesce(volume, 'NaN') order by ts) as volumes
+{%- endmacro %}
 
-windowed as (
-    select
-        *,
-        row_number() over series as bar_number,
-        lag(close, 5) over series as close_5,
-        lag(close, 10) over series as close_10,
-        lag(close, 20) over series as close_20,
-        close + close_1 + lag(close, 2) over series + lag(close, 3) over series + lag(close, 4) over series
-            as close_sum_5,
-        volume + lag(volume, 1) over series + lag(volume, 2) over series + lag(volume, 3) over series
-        + lag(volume, 4) over series as volume_sum_5,
-        max(known_at) over series as latest_known_at,
-        max(recorded_at) over series as latest_recorded_at,
-        features.recursive_averages(close, high, low, close_1, seed)
-            filter (where from_ts is null or ts >= from_ts) over series as averages,
-        features.moments(close) over ten as close_moments_10,
-        features.moments(volume) over ten as volume_moments_10,
-        features.moments(close / close_1 - 1) over ten as return_moments_10,
-        min(low) over ten as low_10,
-        max(high) over ten as high_10
-    from followed
-    window
-        series as (partition by symbol_id, timeframe order by ts rows unbounded preceding),
-        ten as (partition by symbol_id, timeframe order by ts rows 9 preceding)
-),
+{#- Columns beside `series_of_bars` where series are computed from their first bar. -#}
+{% macro unseeded() -%}
+    null::double precision [] as seed,
+    null::timestamptz as seed_known_at,
+    null::timestamptz as seed_recorded_at
+{%- endmacro %}
 
-merged as (
-    select
-        *,
-        float8_combine(close_moments_10, lag(close_moments_10, 10) over series) as close_moments_20,
-        float8_combine(volume_moments_10, lag(volume_moments_10, 10) over series) as volume_moments_20,
-        float8_combine(return_moments_10, lag(return_moments_10, 10) over series) as return_moments_20,
-        lag(close_moments_10[2], 20) over series
-        + lag(close_moments_10[2], 30) over series
-        + lag(close_moments_10[2], 40) over series as close_sum_20_to_49,
-        least(low_10, lag(low_10, 4) over series) as low_14,
-        greatest(high_10, lag(high_10, 4) over series) as high_14
-    from windowed
-    window series as (partition by symbol_id, timeframe order by ts rows unbounded preceding)
-),
+{#-
+  The twenty features of `series`, which has symbol_id, timeframe, the columns of `series_of_bars`, and
+    seed       the recursive averages as they stood after bar 50; NULL where the series begins with its first bar
+    and seed_known_at, seed_recorded_at: the latest such times up to that bar.
+  Gives one row per bar after the first 50.
 
+  How deviations are computed: five values are measured from the newest of them, d = x[bar - k] - x[bar], whose squared
+  deviations are sum(d^2) - sum(d)^2 / 5; two neighbouring windows of n values with sums S, T and squared deviations
+  P, Q make one of P + Q + (S - T)^2 / 2n (Chan, Golub and LeVeque 1979). Nothing is ever subtracted from a running
+  total, so nothing cancels out, and what is far away in a series has no part in it.
+
+  Why so: docs/decisions/0013. OFFSET 0 keeps PostgreSQL from computing an expression once for each place that uses it.
+-#}
+{% macro technical_features(series) %}
 measured as (
     select
-        *,
-        close_moments_20[2] / 20 as close_mean_20,
-        float8_stddev_pop(close_moments_20) as close_deviation_20,
-        -- A volume that is missing makes the two volume features NULL as long as it is in the window, no longer.
-        case when volume_moments_20[1] = 20 then volume_moments_20[2] / 20 end as volume_mean_20,
-        float8_stddev_samp(volume_moments_20) as volume_deviation_20
-    from merged
-    where bar_number > 50 or ts >= from_ts
+        symbol_id,
+        timeframe,
+        ts[bar] as ts,
+        known_at[bar] as as_of,
+        latest_known_at[bar] as known_at,
+        latest_recorded_at[bar] as recorded_at,
+        opens[bar] as open,
+        highs[bar] as high,
+        lows[bar] as low,
+        closes[bar] as close,
+        volumes[bar] as volume,
+        closes[bar - 1] as close_1,
+        closes[bar - 5] as close_5,
+        closes[bar - 10] as close_10,
+        closes[bar - 20] as close_20,
+        close_sums_5[bar] / 5 as close_mean_5,
+        (close_sums_10[bar] + close_sums_10[bar - 10]) / 20 as close_mean_20,
+        (
+            close_sums_10[bar] + close_sums_10[bar - 10] + close_sums_10[bar - 20] + close_sums_10[bar - 30]
+            + close_sums_10[bar - 40]
+        ) / 50 as close_mean_50,
+        sqrt(({{ squares_of_two('close', 10) }}) / 20) as close_deviation_20,
+        volume_sums_5[bar] / 5 as volume_mean_5,
+        (volume_sums_10[bar] + volume_sums_10[bar - 10]) / 20 as volume_mean_20,
+        sqrt(({{ squares_of_two('volume', 10) }}) / 19) as volume_deviation_20,
+        sqrt(return_squares_10[bar] / 9) as return_deviation_10,
+        sqrt(({{ squares_of_two('return', 10) }}) / 19) as return_deviation_20,
+        least(lows_5[bar], lows_5[bar - 5], lows_5[bar - 9]) as low_14,
+        greatest(highs_5[bar], highs_5[bar - 5], highs_5[bar - 9]) as high_14,
+        {% for name in technical_state_names() -%}
+        averages.{{ name }}[bar] as {{ name }}{{ "," if not loop.last }}
+        {% endfor %}
+    from {{ series }}
+    cross join lateral features.recursive_averages(closes, highs, lows, seed, 50) as averages
+    cross join lateral features.latest_so_far(known_at, seed_known_at) as latest_known_at
+    cross join lateral features.latest_so_far(recorded_at, seed_recorded_at) as latest_recorded_at
+    cross join lateral (
+        select array_agg(coalesce(closes[bar] / closes[bar - 1] - 1, 'NaN')) as returns
+        from generate_series(1, n_bars) as bar
+    ) as ones
+    cross join lateral (
+        select
+            {% for name in ['close', 'volume', 'return'] -%}
+            array_agg(coalesce(5 * {{ name }} + {{ name }}_d, 'NaN')) as {{ name }}_sums_5,
+            array_agg(coalesce({{ name }}_dd - {{ name }}_d * {{ name }}_d / 5, 'NaN')) as {{ name }}_squares_5,
+            {% endfor -%}
+            array_agg(low_5) as lows_5,
+            array_agg(high_5) as highs_5
+        from (
+            select
+                {% for name in ['close', 'volume', 'return'] -%}
+                {{ name }},
+                {{ name }}_d1 + {{ name }}_d2 + {{ name }}_d3 + {{ name }}_d4 as {{ name }}_d,
+                {{ name }}_d1 * {{ name }}_d1 + {{ name }}_d2 * {{ name }}_d2
+                + {{ name }}_d3 * {{ name }}_d3 + {{ name }}_d4 * {{ name }}_d4 as {{ name }}_dd,
+                {% endfor -%}
+                low_5,
+                high_5
+            from (
+                select
+                    {% for name in ['close', 'volume', 'return'] -%}
+                    {{ name }}s[bar] as {{ name }},
+                    {{ name }}s[bar - 1] - {{ name }}s[bar] as {{ name }}_d1,
+                    {{ name }}s[bar - 2] - {{ name }}s[bar] as {{ name }}_d2,
+                    {{ name }}s[bar - 3] - {{ name }}s[bar] as {{ name }}_d3,
+                    {{ name }}s[bar - 4] - {{ name }}s[bar] as {{ name }}_d4,
+                    {% endfor -%}
+                    least(lows[bar], lows[bar - 1], lows[bar - 2], lows[bar - 3], lows[bar - 4]) as low_5,
+                    greatest(highs[bar], highs[bar - 1], highs[bar - 2], highs[bar - 3], highs[bar - 4]) as high_5
+                from generate_series(1, n_bars) as bar
+                offset 0
+            ) as differences
+            offset 0
+        ) as totals
+    ) as fives
+    cross join lateral (
+        select
+            {% for name in ['close', 'volume', 'return'] -%}
+            array_agg(coalesce({{ name }}_sums_5[bar] + {{ name }}_sums_5[bar - 5], 'NaN')) as {{ name }}_sums_10,
+            array_agg(coalesce({{ squares_of_two(name, 5) }}, 'NaN')) as {{ name }}_squares_10{{ "," if not loop.last }}
+            {% endfor %}
+        from generate_series(1, n_bars) as bar
+    ) as tens
+    cross join lateral generate_series(51, n_bars) as bar
+    offset 0
 )
 
 select
     symbol_id,
     timeframe,
     ts,
-    known_at as as_of,
-    greatest(latest_known_at, seed_known_at) as known_at,
-    greatest(latest_recorded_at, seed_recorded_at) as recorded_at,
+    as_of,
+    known_at,
+    recorded_at,
     '{{ var("feature_set_version") }}'::text as feature_set_version,
     close / close_1 - 1 as return_1,
     close / close_5 - 1 as return_5,
     close / close_10 - 1 as return_10,
     close / close_20 - 1 as return_20,
-    float8_stddev_samp(return_moments_10) as volatility_10,
-    float8_stddev_samp(return_moments_20) as volatility_20,
-    5 * close / close_sum_5 - 1 as sma_ratio_5,
+    return_deviation_10 as volatility_10,
+    return_deviation_20 as volatility_20,
+    close / close_mean_5 - 1 as sma_ratio_5,
     close / close_mean_20 - 1 as sma_ratio_20,
-    50 * close / (close_moments_20[2] + close_sum_20_to_49) - 1 as sma_ratio_50,
-    close / averages[1] - 1 as ema_ratio_12,
-    close / averages[2] - 1 as ema_ratio_26,
-    (averages[1] - averages[2] - averages[3]) / close as macd_hist,
-    100 * averages[4] / nullif(averages[4] + averages[5], 0) as rsi_14,
+    close / close_mean_50 - 1 as sma_ratio_50,
+    close / ema_12 - 1 as ema_ratio_12,
+    close / ema_26 - 1 as ema_ratio_26,
+    (ema_12 - ema_26 - macd_signal) / close as macd_hist,
+    100 * average_gain / nullif(average_gain + average_loss, 0) as rsi_14,
     -- Equal values have a deviation of some 1e-16 of their size for rounding: that is zero, too.
     case
         when close_deviation_20 > 1e-12 * close_mean_20
             then (close - close_mean_20 + 2 * close_deviation_20) / (4 * close_deviation_20)
     end as bollinger_b_20,
-    averages[6] / close as atr_14,
+    average_true_range / close as atr_14,
     case
         when volume_deviation_20 > 1e-12 * volume_mean_20
             then (volume - volume_mean_20) / volume_deviation_20
     end as volume_zscore_20,
-    volume_sum_5 / 5 / nullif(volume_mean_20, 0) as volume_ratio_5_20,
+    -- A volume that is missing makes the two volume features NULL as long as it is in the window, no longer.
+    nullif(volume_mean_5 / nullif(volume_mean_20, 0), 'NaN') as volume_ratio_5_20,
     (high - low) / close as range_1,
     open / close_1 - 1 as gap_1,
     (close - low_14) / nullif(high_14 - low_14, 0) as stochastic_k_14,
-    averages[1] as ema_12,
-    averages[2] as ema_26,
-    averages[3] as macd_signal,
-    averages[4] as average_gain,
-    averages[5] as average_loss,
-    averages[6] as average_true_range
+    {% for name in technical_state_names() -%}
+    {{ name }}{{ "," if not loop.last }}
+    {% endfor %}
 from measured
 {% endmacro %}
 
-{#- Columns that `technical_features` wants where series are computed from their first bar. -#}
-{% macro unseeded() -%}
-    null::timestamptz as from_ts,
-    null::double precision [] as seed,
-    null::timestamptz as seed_known_at,
-    null::timestamptz as seed_recorded_at
+{#- Squared deviations of 2n values up to `bar`, merged from those of the last n and the n before. -#}
+{% macro squares_of_two(name, n) -%}
+    {{ name }}_squares_{{ n }}[bar] + {{ name }}_squares_{{ n }}[bar - {{ n }}]
+    + ({{ name }}_sums_{{ n }}[bar] - {{ name }}_sums_{{ n }}[bar - {{ n }}]) ^ 2 / {{ 2 * n }}
 {%- endmacro %}

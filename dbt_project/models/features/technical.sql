@@ -1,11 +1,19 @@
 {{ config(
     materialized='hypertable',
     definition=var('feature_set_version'),
+    pre_hook="{{ create_technical_share() if execute and not is_incremental() }}",
     post_hook="{{ create_technical_at() if not is_incremental() }}",
 ) }}
+-- depends_on: {{ ref('stg_bars') }}
 
+{% if not is_incremental() %}
+-- More shares than processes, so that none waits long for the last one.
+{% for share in range(8) %}
+select * from {{ this.schema }}.technical_share({{ share }}, 8)
+{{ "union all" if not loop.last }}
+{% endfor %}
+{% else %}
 with
-{% if is_incremental() %}
 -- From which bar on is each series to be computed again? From the first that this table has not seen yet.
 changed as (
     select
@@ -22,7 +30,7 @@ seeds as (
     select
         changed.symbol_id,
         changed.timeframe,
-        case when last_good.ts is not null then changed.from_ts end as from_ts,
+        case when last_good.ts is not null then changed.from_ts else '-infinity' end as from_ts,
         case when last_good.ts is not null then array[
             {% for name in technical_state_names() -%}
             last_good.{{ name }}{{ "," if not loop.last }}
@@ -43,41 +51,35 @@ seeds as (
     ) as last_good on true
 ),
 
-bars as (
+-- The 50 bars before fill the windows.
+series as (
     select
-        bars.*,
-        seeds.from_ts,
-        seeds.seed,
-        seeds.seed_known_at,
-        seeds.seed_recorded_at
+        seeds.*,
+        bars.*
     from seeds
     cross join lateral (
-        (
+        select {{ series_of_bars() }}
+        from (
+            (
+                select *
+                from {{ ref('stg_bars') }} as before
+                where
+                    before.symbol_id = seeds.symbol_id
+                    and before.timeframe = seeds.timeframe
+                    and before.ts < seeds.from_ts
+                order by before.ts desc
+                limit 50
+            )
+            union all
             select *
-            from {{ ref('stg_bars') }} as before
+            from {{ ref('stg_bars') }} as since
             where
-                before.symbol_id = seeds.symbol_id
-                and before.timeframe = seeds.timeframe
-                and before.ts < seeds.from_ts
-            order by before.ts desc
-            limit 50
-        )
-        union all
-        select *
-        from {{ ref('stg_bars') }} as since
-        where
-            since.symbol_id = seeds.symbol_id
-            and since.timeframe = seeds.timeframe
-            and since.ts >= coalesce(seeds.from_ts, '-infinity')
+                since.symbol_id = seeds.symbol_id
+                and since.timeframe = seeds.timeframe
+                and since.ts >= seeds.from_ts
+        ) as bars
     ) as bars
 ),
-{% else %}
-bars as (
-    select
-        *,
-        {{ unseeded() }}
-    from {{ ref('stg_bars') }}
-),
-{% endif %}
 
-{{ technical_features('bars') }}
+{{ technical_features('series') }}
+{% endif %}

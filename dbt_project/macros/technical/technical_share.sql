@@ -1,0 +1,46 @@
+{#-
+  Make features.technical_share: the rows of a full build, in shares that PostgreSQL's parallel workers compute side by
+  side. It does not run a query of this kind in parallel by itself, but a function that is parallel safe, if that has a
+  setting of its own: without one it would be merged into the query. It is safe: nothing is written, and the order of the
+  bars, which is all that it depends on, is that of their key. The cost is there to be far above what the planner thinks
+  that sending the rows to another process costs. No name of the database in it: databases are copied.
+-#}
+{% macro create_technical_share() %}
+-- Another build that is at this waits here, for the length of the build.
+select pg_advisory_xact_lock(hashtextextended('forecastle:{{ this.schema }}.{{ this.identifier }}', 0));
+drop function if exists {{ this.schema }}.technical_share(integer, integer);
+create function {{ this.schema }}.technical_share(p_share integer, p_shares integer)
+returns table (
+    {% for column in model.columns.values() -%}
+    {{ column.name }} {{ column.data_type }}{{ "," if not loop.last }}
+    {% endfor %}
+)
+language sql stable parallel safe cost 1e9 rows 100000
+set search_path = pg_catalog, pg_temp
+as $function$
+with extent as (
+    select
+        min(symbol_id) as first_id,
+        max(symbol_id) - min(symbol_id) + 1 as n_ids
+    from {{ ref('stg_bars').include(database=false) }}
+),
+
+series as (
+    select
+        symbol_id,
+        timeframe,
+        {{ series_of_bars() }},
+        {{ unseeded() }}
+    from {{ ref('stg_bars').include(database=false) }}
+    where
+        symbol_id >= (select first_id + n_ids * p_share / p_shares from extent)
+        and symbol_id < (select first_id + n_ids * (p_share + 1) / p_shares from extent)
+    group by symbol_id, timeframe
+),
+
+{{ technical_features('series') }}
+$function$;
+
+comment on function {{ this.schema }}.technical_share(integer, integer) is
+'The rows of features.technical, rebuilt from all bars, of share 0 to p_shares - 1 of the symbols.';
+{% endmacro %}
