@@ -49,7 +49,8 @@ def upgrade() -> None:
             PRIMARY KEY (run_id, symbol_id, timeframe, ts)
         );
         COMMENT ON TABLE ml.training_rows IS 'One row per run, symbol, timeframe and bar, while the run goes on.';
-        COMMENT ON COLUMN ml.training_rows.label_known_at IS 'When the label of the longest horizon is known.';
+        COMMENT ON COLUMN ml.training_rows.label_known_at IS
+            'When the last of the row''s labels is known, of all horizons of the run.';
 
         -- Filled and read within seconds: autovacuum is too late, and only the owner may ANALYZE (before PostgreSQL 17).
         CREATE FUNCTION ml.analyze_training_rows() RETURNS void LANGUAGE plpgsql SECURITY DEFINER

@@ -1,5 +1,7 @@
 -- Fill the candidates for a training set as of :as_of; a row counts under the first cause that applies.
 -- Grain: one row per symbol and bar of the timeframe. `date` is the UTC day of `as_of` for daily bars, else `as_of`.
+-- `label_known_at` is when the last of the labels of :horizons is known, which need not be the one that looks furthest
+-- ahead: a bar can become known after its successors. Infinity: one of them is not known yet.
 INSERT INTO pg_temp.candidates
 SELECT
     t.symbol_id,
@@ -19,13 +21,16 @@ SELECT
         ) > 0 THEN 'null_feature'
         -- a bar that the market knew only after its successor: the row could not be used at its as_of
         WHEN t.known_at > t.as_of THEN 'known_late'
-        WHEN k.label_known_at IS NULL OR k.label_known_at > :as_of THEN 'label_unknown'
+        WHEN k.label_known_at > :as_of THEN 'label_unknown'
     END
 FROM features.technical AS t
 LEFT JOIN labels.forward AS l USING (symbol_id, timeframe, ts)
 CROSS JOIN LATERAL (
-    SELECT CASE CAST(:longest_horizon AS integer)
-        WHEN 1 THEN l.known_at_1 WHEN 5 THEN l.known_at_5 WHEN 10 THEN l.known_at_10 WHEN 20 THEN l.known_at_20
-    END AS label_known_at
+    SELECT greatest(
+        CASE WHEN 1 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_1, 'infinity') END,
+        CASE WHEN 5 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_5, 'infinity') END,
+        CASE WHEN 10 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_10, 'infinity') END,
+        CASE WHEN 20 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_20, 'infinity') END
+    ) AS label_known_at
 ) AS k
 WHERE t.timeframe = :timeframe AND t.as_of <= :as_of

@@ -18,7 +18,7 @@ from mlops.warehouse import sql
 CAUSES: Mapping[str, str] = {
     "null_feature": "a feature is NULL: a zero denominator, or a value that the source lacks",
     "known_late": "a bar behind the row was known only after the row's as_of",
-    "label_unknown": "the label of the longest horizon is not known yet",
+    "label_unknown": "a label is not known yet",
 }
 """Why a row is in no part; a row counts under the first that applies."""
 
@@ -54,12 +54,12 @@ def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetim
     """Fill ml.training_rows with what was known at `as_of` (UTC), split by `mlops.datasets.split`.
 
     In are the rows of the spec's timeframe with `as_of` not after it, all twenty features, no bar behind them that was
-    known later than the row's own `as_of`, and a label of the longest horizon that was known at `as_of`.
+    known later than the row's own `as_of`, and labels of all horizons that were known at `as_of`.
 
     Raises:
         DatasetError: there are too few dates, or the rows are of several versions of the feature set.
     """
-    wanted = {"timeframe": spec.timeframe, "as_of": as_of, "longest_horizon": max(spec.horizons)}
+    wanted = {"timeframe": spec.timeframe, "as_of": as_of, "horizons": list(spec.horizons)}
     connection.execute(sql("datasets", "planning"))
     connection.execute(sql("datasets", "candidates_table"))
     connection.execute(sql("datasets", "candidates"), wanted)

@@ -8,7 +8,7 @@ all symbols are cut, in the order of time, at `train` and at `train + validation
 M. Lopez de Prado, Advances in Financial Machine Learning (2018), chapter 7, sections 7.4.1 and 7.4.2:
 
 - *Purge.* A label looks `longest horizon` bars ahead, so the last rows of a part have labels that are made of the next
-  part's prices. A row is `purged` where its longest label is known at or after the moment at which the next part
+  part's prices. A row is `purged` where its last label is known at or after the moment at which the next part
   begins. It goes by the row's own label, so that a symbol with missing bars is purged as far as its labels reach.
 - *Embargo.* Features look back, so the first rows of a part are made of the prices whose labels the part before was
   trained on. The first `embargo` dates of validation and of test are `embargoed`. (Lopez de Prado's embargo is on the

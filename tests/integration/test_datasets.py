@@ -120,6 +120,26 @@ def test_a_symbol_that_was_not_traded_is_purged_as_far_as_its_labels_reach(featu
     assert last[1] < last.drop(1).min() - timedelta(days=14)
 
 
+def test_a_label_of_a_shorter_horizon_may_be_the_last_that_is_known(featured: Warehouse) -> None:
+    """The bar five ahead became known late, when that twenty ahead was known already."""
+    run_id, chosen = filled(featured)
+    last = rows_of(featured, run_id).query("split == 'test' and symbol_id == 1").as_of.max()
+    before = chosen.plan.validation_from - timedelta(days=35)
+    for moment, late in (last, "300 days"), (before, "30 days"):
+        change(
+            featured,
+            f"UPDATE labels.forward SET known_at_5 = known_at_20 + interval '{late}' "
+            "WHERE symbol_id = 1 AND as_of BETWEEN :moment - interval '5 days' AND :moment",
+            moment=moment,
+        )
+    later, after = filled(featured)
+    assert after.excluded["label_unknown"] > chosen.excluded["label_unknown"]
+    assert after.rows["purged"] > chosen.rows["purged"]
+    rows = rows_of(featured, later)
+    assert rows.label_known_at.max() <= rows_of(featured, run_id).label_known_at.max()
+    assert rows[rows.split == "train"].label_known_at.max() < after.plan.validation_from
+
+
 def test_rows_that_stay_out_are_counted_by_cause(featured: Warehouse) -> None:
     _, before = filled(featured)
     assert before.excluded == {"null_feature": 0, "known_late": 0, "label_unknown": 5 * 20}

@@ -12,24 +12,6 @@
     {{ return(['ema_12', 'ema_26', 'macd_signal', 'average_gain', 'average_loss', 'average_true_range']) }}
 {%- endmacro %}
 
-{#-
-  One row per series, what is needed of its bars as arrays in the order of ts: an expression such as
-  closes[bar] / closes[bar - 5] then costs a tenth of what lag() over a window does. A subscript that is out of range
-  gives NULL, and so does an array without it; but an array that has a NULL somewhere is searched from its beginning, so
-  there must be none in it. A volume that is missing is NaN here, which makes all NaN that it goes into.
--#}
-{% macro series_of_bars() -%}
-    count(*)::integer as n_bars,
-    array_agg(ts order by ts) as ts,
-    array_agg(known_at order by ts) as known_at,
-    array_agg(recorded_at order by ts) as recorded_at,
-    array_agg(open order by ts) as opens,
-    array_agg(high order by ts) as highs,
-    array_agg(low order by ts) as lows,
-    array_agg(close order by ts) as closes,
-    array_agg(coalesce(volume, 'NaN') order by ts) as volumes
-{%- endmacro %}
-
 {#- Columns beside `series_of_bars` where series are computed from their first bar. -#}
 {% macro unseeded() -%}
     null::double precision [] as seed,
