@@ -1,5 +1,8 @@
 -- The number of an ingest, wanted before its row can be written since the row has the counts, and the moment at which
--- the database learns its rows. One row.
+-- the database learns its rows: after all bars that it has, even if its clock was put back, or a build of features would
+-- not see what is new. One row.
 SELECT
     nextval(pg_get_serial_sequence('market.ingests', 'id')) AS ingest_id,
-    clock_timestamp() AS recorded_at
+    greatest(
+        clock_timestamp(), (SELECT max(recorded_at) + INTERVAL '1 microsecond' FROM market.bars)
+    ) AS recorded_at

@@ -154,6 +154,17 @@ def test_a_correction_keeps_its_predecessor(taken: Any, warehouse: Warehouse) ->
     assert [row.close for row in kept] == [10.5, 10.75]
 
 
+def test_what_is_learnt_is_learnt_after_all_before_even_if_the_clock_is_put_back(
+    taken: Any, warehouse: Warehouse
+) -> None:
+    taken(HEADER, GOOD)
+    with warehouse.begin(role=None) as connection:
+        connection.execute(text("UPDATE market.bars SET recorded_at = now() + interval '1 hour'"))
+    taken(HEADER, "A,2017-07-05,10,11,9,10.5,100")
+    old, new = rows(warehouse, "SELECT recorded_at FROM market.bars ORDER BY ts")
+    assert new.recorded_at > old.recorded_at
+
+
 def test_floats_are_compared_exactly(taken: Any) -> None:
     taken(HEADER, "A,2017-07-03,10,11,9,10.1,100")
     assert counts(taken(HEADER, "A,2017-07-03,10,11,9,10.100000000000001,100")) == (1, 0, 1, 0, 0)

@@ -39,6 +39,8 @@
         {% set key_name = target_relation.identifier ~ '_pkey' %}
         {% do run_query('alter table ' ~ target_relation ~ ' drop constraint ' ~ key_name) %}
         {#- By way of a new table: PostgreSQL computes in parallel what it writes into one, and nothing else that it writes. -#}
+        {#- This process writes the rows of the others: computing, too, it would keep them waiting. -#}
+        {% do run_query('set local parallel_leader_participation = off') %}
         {% set built = target_relation.identifier ~ '_built' %}
         {% do run_query(
             'create temporary table ' ~ built ~ ' on commit drop as select ' ~ names | join(', ')
