@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _RUNS = 5
+_DAYS = 9
 _HALF = date(2015, 2, 11)
 """The middle of the file's dates."""
 
@@ -75,7 +76,7 @@ def _half(folder: Path) -> Path:
 
 
 def _one_more_day(warehouse: Warehouse, folder: Path) -> float:
-    """Return the median seconds of a build after a new day came in for all symbols, over as many days as runs."""
+    """Return the median seconds of a build after a new day came in for all symbols, over _DAYS days."""
     import polars as pl
 
     query = """
@@ -83,7 +84,7 @@ def _one_more_day(warehouse: Warehouse, folder: Path) -> float:
         WHERE exchange = 'XNYS' AND opens_at > (SELECT max(ts) FROM market.bars) ORDER BY session LIMIT :n
     """
     with warehouse.begin() as connection:
-        days = connection.execute(text(query), {"n": _RUNS + 1}).scalars().all()
+        days = connection.execute(text(query), {"n": _DAYS + 1}).scalars().all()
     last = pl.read_parquet(DAILY).drop_nulls().filter(pl.col("date") == pl.col("date").max())
     taken = []
     _settle(warehouse)
