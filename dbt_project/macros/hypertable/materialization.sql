@@ -5,7 +5,8 @@
 
   In full: the first time; with --full-refresh; when `definition` (a version, thresholds) is not that of the last build.
   A table of the same shape is emptied and filled, not replaced, so that views on it, grants and readers' names stay;
-  readers wait meanwhile. One of another shape is dropped with the views on it: dbt builds those next.
+  readers wait while it is filled, not while its rows are computed. One of another shape is dropped with the views on
+  it: dbt builds those next.
   Else: rows are inserted or, where they differ, updated. No row is touched that stays the same, and none goes away.
 
   Config: `definition`, a string; `chunk_interval`.
@@ -29,6 +30,14 @@
         {% endcall %}
     {% else %}
         {{ get_assert_columns_equivalent(sql) }}
+        {#- By way of a new table: PostgreSQL computes in parallel what it writes into one, and nothing else that it writes.
+            This process writes the rows of the others: computing, too, it would keep them waiting. -#}
+        {% set built = target_relation.identifier ~ '_built' %}
+        {% do run_query('set local parallel_leader_participation = off') %}
+        {% do run_query(
+            'create temporary table ' ~ built ~ ' on commit drop as select ' ~ names | join(', ')
+            ~ ' from (' ~ sql ~ ') as built'
+        ) %}
         {% if has_same_shape() %}
             {% do run_query('truncate table ' ~ target_relation) %}
         {% else %}
@@ -38,14 +47,6 @@
         {#- Rows go in without the key, which is then made in one go: by row it would cost twice that. -#}
         {% set key_name = target_relation.identifier ~ '_pkey' %}
         {% do run_query('alter table ' ~ target_relation ~ ' drop constraint ' ~ key_name) %}
-        {#- By way of a new table: PostgreSQL computes in parallel what it writes into one, and nothing else that it writes. -#}
-        {#- This process writes the rows of the others: computing, too, it would keep them waiting. -#}
-        {% do run_query('set local parallel_leader_participation = off') %}
-        {% set built = target_relation.identifier ~ '_built' %}
-        {% do run_query(
-            'create temporary table ' ~ built ~ ' on commit drop as select ' ~ names | join(', ')
-            ~ ' from (' ~ sql ~ ') as built'
-        ) %}
         {% call statement('main') %}
             insert into {{ target_relation }} ({{ names | join(', ') }})
             select {{ names | join(', ') }} from pg_temp.{{ built }}
