@@ -21,6 +21,8 @@ def run(
 ) -> None:
     """Go the whole way as of `as_of` (UTC), with what `source` or the `inbox` has; with neither, with what is there.
 
+    Checked are `timeframe` and those of all models in production.
+
     A file that was refused does not stop the way: whether enough came in is for the checks to say. The way fails all
     the same, at its end, so that somebody looks.
     """
@@ -34,7 +36,8 @@ def run(
             except FilesRefusedError as error:
                 refused = error
         features.run(warehouse, as_of)
-        check.run(warehouse, as_of, timeframe)
+        for each in sorted({timeframe, *forecast.timeframes(warehouse)}):
+            check.run(warehouse, as_of, each)
         forecast.run(warehouse, as_of)
         outcomes.run(warehouse, as_of)
         drift.run(warehouse, as_of)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mlops.forecasting import ForecastReport, forecast
+from mlops.forecasting import ForecastReport, forecast, production_timeframes
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import job_run
+
+
+def timeframes(warehouse: Warehouse) -> list[str]:
+    """Return the timeframes that will be forecast; none where no model is in production yet."""
+    with warehouse.begin() as connection:
+        return production_timeframes(connection)
 
 
 def run(warehouse: Warehouse, as_of: datetime) -> ForecastReport:

@@ -41,6 +41,10 @@ class Settings(BaseSettings):
         default=None,
         description="Folder that the daily job watches for files of bars (bars_d1_*.csv or .parquet).",
     )
+    yahoo_symbols: str = Field(
+        default="",
+        description="Tickers, separated by commas, whose newest bars the daily job fetches from Yahoo Finance.",
+    )
     spec: Path = Field(
         default=Path("specs/gbm_d1.toml"),
         description="Model specification that the monthly retrain uses.",

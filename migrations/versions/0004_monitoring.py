@@ -21,6 +21,7 @@ def upgrade() -> None:
             suite        text NOT NULL,
             expectation  text NOT NULL,
             relation     text NOT NULL,
+            timeframe    text NOT NULL,
             as_of        timestamptz NOT NULL,
             success      boolean NOT NULL,
             observed     text,

@@ -172,6 +172,7 @@ def _save(warehouse: Warehouse, report: CheckReport) -> None:
         {
             "run_id": report.run_id,
             "as_of": report.as_of,
+            "timeframe": report.timeframe,
             "suite": result.suite,
             "expectation": result.expectation,
             "relation": result.relation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from jobs.daemon import Scheduled
     from mlops.settings import Settings
     from mlops.warehouse import Warehouse
+
+_FETCHED = timedelta(days=14)
+"""How far back a source is asked each day: enough for a daemon that was down over the holidays."""
 
 schedule_app = typer.Typer(
     name="schedule", help="The daemon: the daily way and the monthly retrain.", no_args_is_help=True
@@ -85,10 +88,15 @@ def _schedule(settings: Settings, warehouse: Warehouse | None) -> list[Scheduled
 
     def daily(as_of: datetime) -> None:
         from jobs import daily
+        from mlops.sources import YahooSource
         from mlops.spec import load
 
         assert warehouse is not None  # noqa: S101 - a listing runs nothing
-        daily.run(warehouse, as_of, load(settings.spec).timeframe, inbox=settings.inbox)
+        timeframe = load(settings.spec).timeframe
+        tickers = [word.strip() for word in settings.yahoo_symbols.split(",") if word.strip()]
+        newest = as_of.date()
+        source = YahooSource(tickers, newest - _FETCHED, newest, timeframe) if tickers else None
+        daily.run(warehouse, as_of, timeframe, source=source, inbox=settings.inbox)
 
     def retrain(as_of: datetime) -> None:
         from jobs import train

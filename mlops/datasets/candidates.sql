@@ -19,8 +19,9 @@ SELECT
             t.bollinger_b_20, t.atr_14, t.volume_zscore_20, t.volume_ratio_5_20, t.range_1, t.gap_1,
             t.stochastic_k_14
         ) > 0 THEN 'null_feature'
-        -- a bar that the market knew only after its successor: the row could not be used at its as_of
-        WHEN t.known_at > t.as_of THEN 'known_late'
+        -- A bar that the market knew only after its successors: rows after it could not be used at their as_of, and its
+        -- own row has labels that were known before it.
+        WHEN t.known_at > t.as_of OR k.first_label_known_at <= t.as_of THEN 'known_late'
         WHEN k.label_known_at > :as_of THEN 'label_unknown'
     END
 FROM features.technical AS t
@@ -31,6 +32,12 @@ CROSS JOIN LATERAL (
         CASE WHEN 5 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_5, 'infinity') END,
         CASE WHEN 10 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_10, 'infinity') END,
         CASE WHEN 20 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_20, 'infinity') END
-    ) AS label_known_at
+    ) AS label_known_at,
+    least(
+        CASE WHEN 1 = ANY(CAST(:horizons AS integer [])) THEN l.known_at_1 END,
+        CASE WHEN 5 = ANY(CAST(:horizons AS integer [])) THEN l.known_at_5 END,
+        CASE WHEN 10 = ANY(CAST(:horizons AS integer [])) THEN l.known_at_10 END,
+        CASE WHEN 20 = ANY(CAST(:horizons AS integer [])) THEN l.known_at_20 END
+    ) AS first_label_known_at
 ) AS k
 WHERE t.timeframe = :timeframe AND t.as_of <= :as_of

@@ -80,7 +80,7 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
 
 
 def fingerprint(matrix: Matrix) -> str:
-    """Return the SHA-256, in hexadecimal, of what training sees: the same rows give the same, in any database.
+    """Return the SHA-256, in hexadecimal, of what training sees: the same rows of the same database give the same.
 
     Hashed are, in the matrix's order: the names of the features and the horizons, then the bytes, little-endian, row
     by row, of `as_of` (int64 microseconds since 1970 UTC), `symbol_id` (int64), part (int8), features (float32),

@@ -25,7 +25,13 @@ WITH collected AS MATERIALIZED (
         array_agg(volume_ratio_5_20) AS volume_ratio_5_20, array_agg(range_1) AS range_1, array_agg(gap_1) AS gap_1,
         array_agg(stochastic_k_14) AS stochastic_k_14
     FROM features.technical
-    WHERE timeframe = :timeframe AND as_of > :window_from AND as_of <= :as_of AND known_at <= :as_of
+    -- complete rows, as the reference has none else and none else is forecast
+    WHERE num_nulls(
+            return_1, return_5, return_10, return_20, volatility_10, volatility_20, sma_ratio_5, sma_ratio_20,
+            sma_ratio_50, ema_ratio_12, ema_ratio_26, macd_hist, rsi_14, bollinger_b_20, atr_14, volume_zscore_20,
+            volume_ratio_5_20, range_1, gap_1, stochastic_k_14
+        ) = 0
+      AND timeframe = :timeframe AND as_of > :window_from AND as_of <= :as_of AND known_at <= :as_of
       AND ts > CAST(:window_from AS timestamptz) - INTERVAL '10 days' AND ts < :as_of
 ),
 current AS (

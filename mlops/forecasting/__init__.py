@@ -5,5 +5,6 @@ process is at its first query within three seconds.
 """
 
 from mlops.forecasting.forecasts import Forecast, ForecastReport, VersionForecasts, forecast, newest
+from mlops.forecasting.production import production_timeframes
 
-__all__ = ["Forecast", "ForecastReport", "VersionForecasts", "forecast", "newest"]
+__all__ = ["Forecast", "ForecastReport", "VersionForecasts", "forecast", "newest", "production_timeframes"]

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from mlops import clock
-from mlops.sources.layout import BARS, Source, first_taken
+from mlops.sources.layout import BARS, Source, first_taken, readable
 from mlops.sources.report import Ingested, Ticket, report
 from mlops.sources.staging import BarStaging
 from mlops.sources.terms import Terms
@@ -43,8 +43,9 @@ def ingest_bars(
     """
     terms = Terms.checked(timeframe, exchange, asset_class, timezone, now or clock.now())
     started_at = clock.now()
-    batches = first_taken(source.batches(BARS))
-    with warehouse.begin() as connection:
+    with readable(source.name):
+        batches = first_taken(source.batches(BARS))
+    with readable(source.name), warehouse.begin() as connection:
         # Taken first, so that recorded_at grows in the order in which ingests commit
         wait_for_lock(connection, "market.bars")
         ticket = Ticket.drawn(connection, "bars", source.name, started_at)

@@ -11,7 +11,7 @@ from mlops import clock
 from mlops.exceptions import SourceError
 from mlops.sources.calendars import EARLIEST, extend_sessions
 from mlops.sources.faults import Faults, file_faults
-from mlops.sources.layout import EARNINGS, Batch, Source, first_taken
+from mlops.sources.layout import EARNINGS, Batch, Source, first_taken, readable
 from mlops.sources.report import Ingested, Ticket, report
 from mlops.sources.values import read_moments, read_numbers, read_text
 from mlops.warehouse import Warehouse, sql
@@ -38,8 +38,9 @@ def ingest_earnings(warehouse: Warehouse, source: Source, *, now: datetime | Non
     Raises SourceError where the source as a whole cannot be used; then nothing is written.
     """
     started_at = clock.now()
-    batches = first_taken(source.batches(EARNINGS))
-    with warehouse.begin() as connection:
+    with readable(source.name):
+        batches = first_taken(source.batches(EARNINGS))
+    with readable(source.name), warehouse.begin() as connection:
         wait_for_lock(connection, "market.earnings")
         ticket = Ticket.drawn(connection, "earnings", source.name, started_at)
         connection.execute(sql("sources", "stage_earnings"))

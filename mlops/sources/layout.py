@@ -6,8 +6,10 @@ recognised without regard to case, blanks and punctuation, or named by the user 
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol
@@ -107,6 +109,22 @@ class Source(Protocol):
         """Yield the rows in the order of their lines. Raises SourceError where the source cannot be used."""
 
 
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Turn what the readers of files raise, wherever it comes up, into a SourceError: the file is at fault."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, csv.Error) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise SourceError(
+            f"{name} cannot be read: {reason[:200]}. Write it again, as Parquet or as CSV with quotes around whole "
+            "values only.",
+            file=name,
+        ) from error
+
+
 def first_taken(batches: Iterator[Batch]) -> Iterator[Batch]:
     """Take the first batch at once and return all of them.
 
@@ -129,8 +147,13 @@ def assign_columns(
         _field_named(key, layout): _position(name, found, f"{where} has no column {name!r}. It has: {columns}.")
         for key, name in mapping.items()
     }
+    twice = {found[position] for position in assigned.values() if list(assigned.values()).count(position) > 1}
+    if twice:
+        raise SourceError(
+            f"--map names column {twice.pop()!r} for more than one field. Each needs its own.", file=where
+        )
     for each in layout.fields:
-        if each.name in assigned or each.name in constants:
+        if each.name in assigned:
             continue
         known_as = {_plain(each.name), *each.also}
         candidates = [
@@ -138,6 +161,15 @@ def assign_columns(
             for position, name in enumerate(found)
             if _plain(name) in known_as and position not in assigned.values()
         ]
+        if each.name in constants:
+            if candidates:
+                raise SourceError(
+                    f"{where} has a column {found[candidates[0]]!r} for {each.name}, and --{each.name} is given, too. "
+                    f"Leave out --{each.name}, or take the column out of the file.",
+                    file=where,
+                    field=each.name,
+                )
+            continue
         if len(candidates) > 1:
             names = " and ".join(repr(found[position]) for position in candidates)
             raise SourceError(

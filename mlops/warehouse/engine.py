@@ -103,10 +103,12 @@ def parse_url(url: str) -> URL:
     """Return `url` for the psycopg driver. Raises SettingsError where it is not the URL of a PostgreSQL database."""
     try:
         parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise SettingsError(
             "The database URL cannot be read. Write it as postgresql://user:password@host:5432/database."
         ) from error
+    if "@" in (parsed.host or ""):
+        raise SettingsError("The database URL has an @ too many. In a password, write @ as %40.")
     if parsed.get_backend_name() != "postgresql":
         raise SettingsError(
             f"The database URL is for {parsed.get_backend_name()}, and only PostgreSQL with TimescaleDB will do. "
@@ -124,6 +126,11 @@ def translated_errors(url: URL) -> Iterator[None]:
         if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
             where = f"{url.host or 'localhost'}:{url.port or 5432}, database {url.database}"
             reason = " ".join(str(error.orig).split())
+            if "FATAL:" in reason:
+                raise WarehouseUnreachableError(
+                    f"The server at {where} refuses the connection ({reason.partition('FATAL:')[2].strip()[:200]}). "
+                    "Correct FORECASTLE_DATABASE_URL, or what the server allows."
+                ) from error
             raise WarehouseUnreachableError(
                 f"No database answers at {where} ({reason[:200]}). "
                 "Start the embedded one with `forecastle db up`, or correct FORECASTLE_DATABASE_URL."

@@ -136,23 +136,25 @@ def _live_forty_days(market: Market) -> None:
         )
         connection.execute(
             text(
-                "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, as_of, success, "
-                "rows_at_fault, why, checked_at) VALUES (CAST(:run AS uuid), :suite, :expectation, 'market.bars', "
-                "now(), :success, 3, 'Training reads it.', CAST(:at AS timestamptz))"
+                "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, "
+                "success, rows_at_fault, why, checked_at) VALUES (CAST(:run AS uuid), :suite, :expectation, "
+                "'market.bars', :timeframe, now(), :success, 3, 'Training reads it.', CAST(:at AS timestamptz))"
             ),
             [
                 {
                     "run": str(uuid.UUID(int=run)),
                     "suite": suite,
                     "expectation": expectation,
+                    "timeframe": timeframe,
                     "success": success,
                     "at": at,
                 }
-                for run, suite, expectation, success, at in (
-                    (1, "10_market", "no duplicates", False, "2024-01-01Z"),
-                    (2, "10_market", "no duplicates", True, "2024-01-02Z"),
-                    (2, "10_market", "complete", False, "2024-01-02Z"),
-                    (3, "20_features", "no NULL", False, "2023-12-31Z"),
+                for run, suite, expectation, timeframe, success, at in (
+                    (1, "10_market", "no duplicates", "d1", False, "2024-01-01Z"),
+                    (2, "10_market", "no duplicates", "d1", True, "2024-01-02Z"),
+                    (2, "10_market", "complete", "d1", False, "2024-01-02Z"),
+                    (3, "20_features", "no NULL", "h1", False, "2023-12-31Z"),
+                    (4, "20_features", "no NULL", "d1", True, "2024-01-02Z"),
                 )
             ],
         )
@@ -375,9 +377,9 @@ def test_alerts_are_what_stands_now(market: Market) -> None:
     of = {kind: {row.subject: row for row in alerts if row.kind == kind} for kind in {row.kind for row in alerts}}
     assert set(of) == {"accuracy", "feature drift", "check", "job"}
     assert {subject: row.state for subject, row in of["check"].items()} == {
-        "10_market, complete": "failed", "20_features, no NULL": "failed",
+        "d1: 10_market, complete": "failed", "h1: 20_features, no NULL": "failed",
     }  # fmt: skip
-    assert "3 rows of market.bars" in of["check"]["10_market, complete"].message
+    assert "3 rows of market.bars" in of["check"]["d1: 10_market, complete"].message
     assert {subject: (row.state, row.message[-9:]) for subject, row in of["job"].items()} == {
         "daily": ("failed", "disk full")
     }

@@ -140,6 +140,19 @@ def test_a_label_of_a_shorter_horizon_may_be_the_last_that_is_known(featured: Wa
     assert rows[rows.split == "train"].label_known_at.max() < after.plan.validation_from
 
 
+def test_the_row_of_a_bar_that_was_known_after_its_successor_is_left_out(featured: Warehouse) -> None:
+    _, before = filled(featured)
+    span = {"begin": datetime(2005, 1, 1, tzinfo=UTC), "end": datetime(2005, 2, 1, tzinfo=UTC)}
+    n = change(
+        featured,
+        "UPDATE labels.forward SET known_at_1 = as_of WHERE symbol_id = 1 AND ts > :begin AND ts < :end",
+        **span,
+    )
+    _, after = filled(featured)
+    assert after.excluded["known_late"] == n > 15
+    assert sum(after.rows.values()) == sum(before.rows.values()) - n
+
+
 def test_rows_that_stay_out_are_counted_by_cause(featured: Warehouse) -> None:
     _, before = filled(featured)
     assert before.excluded == {"null_feature": 0, "known_late": 0, "label_unknown": 5 * 20}

@@ -14,7 +14,13 @@ from sqlalchemy import text
 from tiny_model import BAND, tiny_model, weights
 
 from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Direction, ModelVersion
-from mlops.exceptions import ArtifactCorruptError, ForecastingError, NoProductionModelError, WarehouseError
+from mlops.exceptions import (
+    ArtifactCorruptError,
+    ForecastingError,
+    GateClosedError,
+    NoProductionModelError,
+    WarehouseError,
+)
 from mlops.forecasting import ForecastReport, forecast, newest
 from mlops.warehouse import Warehouse
 
@@ -271,6 +277,26 @@ def test_newest_reads_back_what_was_made(world: World) -> None:
     assert {each.as_of for each in found} == {world.close_of(80)}
     assert all(each.p10 < each.p50 < each.p90 and 1 / 3 <= each.probability <= 1 for each in found)
     assert {each.as_of for each in newest(world.warehouse, world.close_of(79), limit=1)} == {world.close_of(79)}
+
+
+def test_a_fault_that_the_newest_check_found_keeps_forecasts_back(world: World) -> None:
+    def checked(day: int, timeframe: str, success: bool) -> None:
+        world.owner(
+            "INSERT INTO monitoring.check_results "
+            "(run_id, suite, expectation, relation, timeframe, as_of, success, rows_at_fault, why) "
+            "VALUES (gen_random_uuid(), 'freshness', 'newest', 'market.bars', :timeframe, :as_of, :success, 3, '')",
+            timeframe=timeframe, as_of=world.close_of(day), success=success,
+        )  # fmt: skip
+
+    checked(79, "d1", True)
+    checked(80, "h1", False)
+    assert forecast(world.warehouse, world.close_of(80)).made == 12
+    checked(81, "d1", False)
+    with pytest.raises(GateClosedError, match=r"freshness, newest at fault \(3 rows\)"):
+        forecast(world.warehouse, world.close_of(82))
+    assert forecast(world.warehouse, world.close_of(80)).present == 12
+    checked(81, "d1", True)
+    assert forecast(world.warehouse, world.close_of(82)).made == 12
 
 
 # Processes -----------------------------------------------------------------------------------------------------------

@@ -38,14 +38,19 @@ def test_files_are_taken_in_and_put_away(warehouse: Warehouse, tmp_path: Path) -
 def test_a_refused_file_does_not_keep_the_others_out(warehouse: Warehouse, tmp_path: Path) -> None:
     (tmp_path / "bars_d1_a.csv").write_text("nothing,of,use\n1,2,3\n")
     (tmp_path / "bars_d1_b.csv").write_text(BARS)
+    (tmp_path / "bars_d1_quote.csv").write_text(
+        "symbol,date,open,high,low,close,name\n" + "".join(f'A,2017-06-{day},1,1,1,1,{day}" pipe\n' for day in (28, 29))
+    )
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(FilesRefusedError, match=r"Refused: bars_d1_a\.csv, notes\.txt"):
+    with pytest.raises(FilesRefusedError, match=r"Refused: bars_d1_a\.csv, bars_d1_quote\.csv, notes\.txt"):
         ingest.from_inbox(warehouse, AS_OF, tmp_path)
     assert bars(warehouse) == 2
     assert names(tmp_path) == [
         "done/bars_d1_b.csv",
         "refused/bars_d1_a.csv",
         "refused/bars_d1_a.csv.why.txt",
+        "refused/bars_d1_quote.csv",
+        "refused/bars_d1_quote.csv.why.txt",
         "refused/notes.txt",
         "refused/notes.txt.why.txt",
     ]

@@ -82,11 +82,15 @@ UNTRUE = {
     "A,2017-07-05,10,inf,9,10.5,1": "a price is not finite",
     "A,2017-07-05,10,11,0,10.5,1": "a price is not positive",
     "A,2017-07-05,10,11,-9,10.5,1": "a price is not positive",
+    "A,2017-07-05,10,1e308,9,10.5,1": "a price is above 1e15",
+    "A,2017-07-05,10,11,1e-300,10.5,1": "a price is below 1e-15",
     "A,2017-07-05,10,9,11,10.5,1": "low is above high",
     "A,2017-07-05,8.99,11,9,10.5,1": "open is outside low to high",
     "A,2017-07-05,10,11,9,11.01,1": "close is outside low to high",
     "A,2017-07-05,10,11,9,10.5,-1": "volume is negative",
     "A,2017-07-05,10,11,9,10.5,inf": "volume is not finite",
+    "A,2017-07-05,10,11,9,10.5,1e308": "volume is above 1e18",
+    "A,2017-07-05,10,11,9,10.5,1e-308": "volume is below 1e-15",
     "A,2017-07-05,10,11,9,10.5,many": "volume is no number",
     "A,2017-07-03,20,21,19,20.5,1": "duplicate of line 2",
     "A,2017-07-05,10,11,9": "5 values where the header has 7",
@@ -152,6 +156,16 @@ def test_a_correction_keeps_its_predecessor(taken: Any, warehouse: Warehouse) ->
     assert counts(taken(HEADER, GOOD)) == (1, 0, 1, 0, 0)
     kept = rows(warehouse, "SELECT close FROM market.superseded_bars ORDER BY superseded_at")
     assert [row.close for row in kept] == [10.5, 10.75]
+
+
+def test_a_file_with_symbols_is_not_taken_for_one_symbol(warehouse: Warehouse, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(f"{HEADER}\n{GOOD}\n", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"has a column 'symbol' for symbol, and --symbol is given, too"):
+        ingest_bars(warehouse, FileSource(path, symbol="ZED"))
+    with pytest.raises(SourceError, match=r"names column 'open' for more than one field"):
+        ingest_bars(warehouse, FileSource(path, mapping={"close": "open", "open": "open"}))
+    assert rows(warehouse, "SELECT * FROM market.symbols") == []
 
 
 def test_what_is_learnt_is_learnt_after_all_before_even_if_the_clock_is_put_back(

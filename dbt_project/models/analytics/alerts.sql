@@ -1,22 +1,33 @@
--- What stands now and not what once stood: of each subject only the newest measurement, check run or job run is looked at.
+-- What stands now and not what once stood: only the newest measurement of each model, check of each timeframe and run of
+-- each job is looked at.
 with accuracy as (
-    select distinct on (model, symbol_id, timeframe) *
-    from {{ ref('drift_monitoring') }}
-    order by model, symbol_id, timeframe, date desc
+    select *
+    from (
+        select
+            *,
+            rank() over (partition by model order by date desc, version desc) as nth
+        from {{ ref('drift_monitoring') }}
+    ) as ranked
+    where nth = 1
 ),
 
 features as (
-    select distinct on (model, feature) *
-    from {{ ref('feature_drift') }}
-    order by model, feature, day desc, measured_at desc, version desc
+    select *
+    from (
+        select
+            *,
+            rank() over (partition by model order by day desc, version desc) as nth
+        from {{ ref('feature_drift') }}
+    ) as ranked
+    where nth = 1
 ),
 
 newest_check_runs as (
-    select distinct on (suite)
+    select distinct on (timeframe, suite)
         suite,
         run_id
     from {{ ref('data_quality') }}
-    order by suite, checked_at desc
+    order by timeframe, suite, checked_at desc
 ),
 
 jobs as (
@@ -56,7 +67,7 @@ union all
 select
     results.checked_at as raised_at,
     'check' as kind,
-    format('%s, %s', results.suite, results.expectation) as subject,
+    format('%s: %s, %s', results.timeframe, results.suite, results.expectation) as subject,
     'failed' as state,
     format('%s rows of %s at fault. %s', results.rows_at_fault, results.relation, results.why) as message
 from {{ ref('data_quality') }} as results

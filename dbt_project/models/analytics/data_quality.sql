@@ -9,5 +9,6 @@ select
     checked_at,
     as_of,
     why,
-    query
+    query,
+    timeframe
 from {{ source('monitoring', 'check_results') }}
