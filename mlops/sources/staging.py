@@ -202,9 +202,17 @@ class BarStaging:
 
         days = moments.values.astype("datetime64[D]")
         # Midnight UTC is how many programs write a date; any other moment with an offset has a local day
-        elsewhere = moments.aware & (days != moments.values)
+        timed = (days != moments.values) & ~np.isnat(moments.values)
+        elsewhere = timed & moments.aware
         if elsewhere.any():
             days[elsewhere] = local_days(moments.values[elsewhere], exchange_timezone(exchange))
+        # A time without one is the exchange's own, unless its timezone is said
+        said = timed & ~moments.aware
+        if self.terms.timezone is not None and said.any():
+            there = moments.values[said]
+            utc, _, _ = localize(there, self.terms.timezone)
+            # An hour that clocks skip or repeat has its day all the same
+            days[said] = local_days(np.where(np.isnat(utc), there, utc), exchange_timezone(exchange))
         readable = days[mine & faults.none]
         n_mine = int(np.count_nonzero(mine))
         nothing = np.full(n_mine, np.datetime64("NaT"), dtype="datetime64[us]")
@@ -232,6 +240,9 @@ class BarStaging:
 
         naive = ~moments.aware & ~np.isnat(moments.values) & faults.none
         if not naive.any():
+            return moments.values
+        if self.terms.timezone is None and (moments.aware & ~np.isnat(moments.values)).any():
+            faults.add(naive, f"{name} has no offset, as others have, and its timezone was not said")
             return moments.values
         if self.terms.timezone is None:
             raise SourceError(

@@ -13,7 +13,7 @@ as naive, negative worse. The naive forecasts know nothing but the train part:
 | `log_loss` | the class frequencies of the train part |
 
 The rows of one date are not independent, nor are labels that overlap: `n` says how many rows there were and `dates`
-how many dates, which is nearer to the number of independent observations.
+how many days (UTC), which is nearer to the number of independent observations.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def evaluate(part: Matrix, train: Matrix, quantiles: Floats, probabilities: Floa
     """
     import numpy as np
 
-    n_dates = len(np.unique(part.as_of))
+    n_dates = len(np.unique(part.as_of.astype("datetime64[D]")))
     return {
         str(horizon): {
             "n": len(part),

@@ -233,6 +233,29 @@ def test_a_daily_bar_is_dated_in_many_ways(taken: Any, warehouse: Warehouse, wri
     assert bar.ts == datetime(2017, 7, 3, 13, 30, tzinfo=UTC)
 
 
+def test_the_time_of_a_daily_bar_is_in_the_timezone_that_is_said(taken: Any, warehouse: Warehouse) -> None:
+    line = "A,2017-07-06 02:00:00,10,11,9,10.5,100"
+    assert counts(taken(HEADER, line, timeframe="d1", timezone="UTC")) == (1, 1, 0, 0, 0)
+    assert counts(taken(HEADER, line, timeframe="d1")) == (1, 1, 0, 0, 0)
+    opened = [row.ts.date() for row in rows(warehouse, "SELECT ts FROM market.bars ORDER BY ts")]
+    assert opened == [date(2017, 7, 5), date(2017, 7, 6)]
+
+
+def test_a_time_without_an_offset_among_others_is_rejected(taken: Any, warehouse: Warehouse) -> None:
+    ingested = taken(
+        HEADER,
+        "X,2017-07-03T14:00:00Z,1,1,1,1,1",
+        "X,2017-07-03T15:00:00,1,1,1,1,1",
+        "X,2017-07-03T16:00:00 Mars/Base,1,1,1,1,1",
+        timeframe="h1",
+        asset_class="crypto",
+    )
+    assert counts(ingested) == (3, 1, 0, 0, 2)
+    assert [row.reason for row in rows(warehouse, "SELECT reason FROM market.rejects ORDER BY line")] == [
+        "ts has no offset, as others have, and its timezone was not said", "ts is no date or time"
+    ]  # fmt: skip
+
+
 def test_hours_that_the_clock_skips_or_repeats_are_rejected(taken: Any, warehouse: Warehouse) -> None:
     ingested = taken(
         HEADER,
