@@ -1,7 +1,6 @@
 {#-
   Make features.technical_at from the same macro as the table: what the features were at a moment, from the bars known
-  by then. No name of the database in it: databases are copied. The checks hold the table against it, and so prove
-  that no row saw what came after it.
+  by then. The checks hold the table against it, and so prove that no row saw what came after it.
 -#}
 {% macro create_technical_at() %}
 create or replace function {{ this.schema }}.technical_at(p_symbol_id bigint, p_timeframe text, p_cutoff timestamptz)
@@ -16,14 +15,7 @@ language sql stable parallel safe
 set search_path = pg_catalog, pg_temp
 as $function$
 with series as (
-    select
-        symbol_id,
-        timeframe,
-        {{ series_of_bars() }},
-        {{ unseeded() }}
-    from {{ ref('stg_bars').include(database=false) }}
-    where symbol_id = p_symbol_id and timeframe = p_timeframe and known_at <= p_cutoff
-    group by symbol_id, timeframe
+    {{ series_from_first_bar('symbol_id = p_symbol_id and timeframe = p_timeframe and known_at <= p_cutoff') }}
 ),
 
 features as (

@@ -12,11 +12,21 @@
     {{ return(['ema_12', 'ema_26', 'macd_signal', 'average_gain', 'average_loss', 'average_true_range']) }}
 {%- endmacro %}
 
-{#- Columns beside `series_of_bars` where series are computed from their first bar. -#}
-{% macro unseeded() -%}
-    null::double precision [] as seed,
-    null::timestamptz as seed_known_at,
-    null::timestamptz as seed_recorded_at
+{#-
+  A query for the series that are computed from their first bar, of the bars that `condition` allows. No name of the
+  database in it: it goes into functions, and databases are copied.
+-#}
+{% macro series_from_first_bar(condition) -%}
+    select
+        symbol_id,
+        timeframe,
+        {{ series_of_bars() }},
+        null::double precision [] as seed,
+        null::timestamptz as seed_known_at,
+        null::timestamptz as seed_recorded_at
+    from {{ ref('stg_bars').include(database=false) }}
+    where {{ condition }}
+    group by symbol_id, timeframe
 {%- endmacro %}
 
 {#-

@@ -3,7 +3,7 @@
   side. It does not run a query of this kind in parallel by itself, but a function that is parallel safe, if that has a
   setting of its own: without one it would be merged into the query. It is safe: nothing is written, and the order of the
   bars, which is all that it depends on, is that of their key. The cost is there to be far above what the planner thinks
-  that sending the rows to another process costs. No name of the database in it: databases are copied.
+  that sending the rows to another process costs.
 -#}
 {% macro create_technical_share() %}
 -- Another build that is at this waits here, for the length of the build.
@@ -26,16 +26,10 @@ with extent as (
 ),
 
 series as (
-    select
-        symbol_id,
-        timeframe,
-        {{ series_of_bars() }},
-        {{ unseeded() }}
-    from {{ ref('stg_bars').include(database=false) }}
-    where
-        symbol_id >= (select first_id + n_ids * p_share / p_shares from extent)
-        and symbol_id < (select first_id + n_ids * (p_share + 1) / p_shares from extent)
-    group by symbol_id, timeframe
+    {{ series_from_first_bar(
+        'symbol_id >= (select first_id + n_ids * p_share / p_shares from extent) '
+        ~ 'and symbol_id < (select first_id + n_ids * (p_share + 1) / p_shares from extent)'
+    ) }}
 ),
 
 {{ technical_features('series') }}
