@@ -47,6 +47,7 @@ class Role(StrEnum):
     """In whose name a transaction runs."""
 
     OWNER = "forecastle_owner"
+    DBT = "forecastle_dbt"
     WORKER = "forecastle_worker"
     ANALYST = "forecastle_analyst"
 

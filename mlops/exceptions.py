@@ -38,6 +38,10 @@ class NotMigratedError(WarehouseError):
     """The database lacks Forecastle's tables. Run `forecastle db migrate`."""
 
 
+class LockTimeoutError(WarehouseError):
+    """Somebody else is at the same work and does not end. Wait for it, or end it, and run the command again."""
+
+
 class EmbeddedServerError(WarehouseError):
     """The embedded TimescaleDB cannot run. Its log says more; FORECASTLE_DATABASE_URL names another server."""
 

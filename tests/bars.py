@@ -62,7 +62,8 @@ def put(url: str, bars: pd.DataFrame) -> None:
     text = io.StringIO()
     bars[COLUMNS].to_csv(text, header=False, index=False)
     with psycopg.connect(url) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('forecastle:market.bars', 0))")
+        connection.execute("INSERT INTO monitoring.locks VALUES ('market.bars') ON CONFLICT DO NOTHING")
+        connection.execute("SELECT FROM monitoring.locks WHERE name = 'market.bars' FOR UPDATE")
         connection.execute(
             "CREATE TEMP TABLE came (ticker text, timeframe text, ts timestamptz, known_at timestamptz, open float8, "
             "high float8, low float8, close float8, volume float8, adj_close float8) ON COMMIT DROP"

@@ -15,7 +15,7 @@ from mlops.features import build
 from mlops.sources import SampleSource, ingest_bars
 from mlops.warehouse.databases import beside
 from mlops.warehouse.engine import Warehouse
-from mlops.warehouse.migrate import migrate, set_search_path
+from mlops.warehouse.migrate import migrate, set_database_defaults
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -68,7 +68,7 @@ def warehouse(database_url: str) -> Iterator[Warehouse]:
     """The test's database, empty and migrated."""
     with Warehouse(database_url) as warehouse:
         with warehouse.begin(role=None) as connection:
-            set_search_path(connection)
+            set_database_defaults(connection)
         yield warehouse
 
 
@@ -77,5 +77,5 @@ def featured(server_url: str, featured_template: str) -> Iterator[Warehouse]:
     """A database of the test's own with the sample's bars (12,154 of five stocks), features, labels and views."""
     with database(server_url, featured_template) as name, Warehouse(beside(server_url, name)) as warehouse:
         with warehouse.begin(role=None) as connection:
-            set_search_path(connection)
+            set_database_defaults(connection)
         yield warehouse

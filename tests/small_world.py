@@ -30,9 +30,8 @@ FEATURE_SET = "technical-1"
 RECORDED = datetime(2021, 6, 1, tzinfo=UTC)
 
 _LOCK_WAITERS = """
-    SELECT count(*) AS n FROM pg_locks
-    WHERE locktype = 'advisory' AND NOT granted
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    SELECT count(*) AS n FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event IN ('transactionid', 'tuple')
 """
 _FEATURES = f"""
     CREATE TABLE IF NOT EXISTS features.technical (
@@ -93,9 +92,10 @@ class World:
         self.features = rng.normal(size=(len(self.tickers), self.n_bars, len(TECHNICAL_FEATURES)))
         closing = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, (len(self.tickers), self.n_bars)), axis=1))
         self.returns = {h: closing[:, h:] / closing[:, :-h] - 1 for h in HORIZONS}
-        with self.warehouse.begin(Role.OWNER) as connection:
+        with self.warehouse.begin(Role.DBT) as connection:
             for statement in (_FEATURES, _LABELS, _BY_HORIZON):
                 connection.execute(text(statement))
+        with self.warehouse.begin(Role.OWNER) as connection:
             connection.execute(
                 text("INSERT INTO market.sessions VALUES ('XNYS', :session, :opens_at, :closes_at, :ordinal)"),
                 [
@@ -111,6 +111,7 @@ class World:
                     ),
                     {"t": ticker},
                 ).scalar_one()
+        with self.warehouse.begin(Role.DBT) as connection:
             self._write_features(connection)
             self._write_labels(connection)
         return self
@@ -163,8 +164,8 @@ class World:
         return closes(self.days[bar])
 
     def owner(self, statement: str, **parameters: object) -> None:
-        """Run `statement` as the tables' owner: what no job may do, a test may plant."""
-        with self.warehouse.begin(Role.OWNER) as connection:
+        """Run `statement` as the server's administrator: what no job may do, a test may plant."""
+        with self.warehouse.begin(role=None) as connection:
             connection.execute(text(statement), parameters)
 
     def rows(self, query: str, **parameters: object) -> list[Any]:

@@ -1,5 +1,5 @@
 -- The running maximum over a series: when the last of the bars up to each one became known, or was recorded.
-SET LOCAL ROLE forecastle_owner;
+SET LOCAL ROLE forecastle_dbt;
 
 CREATE OR REPLACE FUNCTION features.latest_so_far(
     moments timestamptz [], at_least timestamptz

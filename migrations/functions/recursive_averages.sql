@@ -1,7 +1,7 @@
--- The averages that depend on all bars before: design.md's EMAs and Wilder's averages, in one pass over a series.
+-- The averages that depend on all bars before: the EMAs and Wilder's averages, in one pass over a series.
 -- plpgsql, since SQL cannot go on from the row before; over arrays, since that costs half of a call for every bar; the
 -- closed form with powers overflows. No SET search_path: every name here is PostgreSQL's own, and pg_catalog comes first.
-SET LOCAL ROLE forecastle_owner;
+SET LOCAL ROLE forecastle_dbt;
 
 CREATE OR REPLACE FUNCTION features.recursive_averages(
     closes double precision [],

@@ -15,7 +15,7 @@ from mlops.drift import thresholds
 from mlops.exceptions import DriftError, NoProductionModelError
 from mlops.spec import DriftSpec
 from mlops.warehouse import Warehouse, sql
-from mlops.warehouse.engine import wait_for_lock
+from mlops.warehouse.locks import take_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def measure(warehouse: Warehouse, as_of: datetime) -> DriftReport:
     """
     as_of = as_of.astimezone(UTC)
     with warehouse.begin() as connection:
-        wait_for_lock(connection, "monitoring.drift")
+        take_lock(connection, "monitoring.drift")
         production = connection.execute(sql("drift", "production")).all()
         if not production:
             raise NoProductionModelError

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mlops.features import runner
 from mlops.warehouse import Warehouse, sql
-from mlops.warehouse.engine import wait_for_lock
+from mlops.warehouse.locks import take_lock
 from mlops.warehouse.migrate import require_current
 
 HYPERTABLES = "config.materialized:hypertable"
@@ -80,7 +80,7 @@ def build(
     if first:
         require_current(warehouse)
     with warehouse.begin(role=None) as connection:
-        wait_for_lock(connection, "features.build")
+        take_lock(connection, "features.build")
         missing = connection.execute(sql("features", "missing_views"), {"names": runner.views()}).all()
         if select:
             selection = [select] if isinstance(select, str) else list(select)

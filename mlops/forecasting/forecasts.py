@@ -21,7 +21,7 @@ from mlops.forecasting.production import (
 )
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
-from mlops.warehouse.engine import wait_for_lock
+from mlops.warehouse.locks import take_lock
 
 if TYPE_CHECKING:
     from mlops.scoring import Scorer
@@ -127,7 +127,7 @@ def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None)
         connection.execute(sql("forecasting", "stage"))
         copy_rows(connection, "forecasts_to_make", _COLUMNS, (row for batch in batches for row in batch.rows))
         # Whoever comes second waits here for the first to commit, and then finds the rows there.
-        wait_for_lock(connection, "ml.predictions")
+        take_lock(connection, "ml.predictions")
         made = {
             ModelVersion(row.model, row.version): row.made for row in connection.execute(sql("forecasting", "make"))
         }

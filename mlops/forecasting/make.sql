@@ -3,11 +3,11 @@
 WITH made AS (
     INSERT INTO ml.predictions (
         model, version, symbol_id, timeframe, horizon, as_of, ts, target_ts, p10, p50, p90,
-        direction, probability_bullish, probability_neutral, probability_bearish, made_at
+        direction, probability_bullish, probability_neutral, probability_bearish
     )
     SELECT
         model, version, symbol_id, timeframe, horizon, as_of, ts, target_ts, p10, p50, p90,
-        direction, probability_bullish, probability_neutral, probability_bearish, statement_timestamp()
+        direction, probability_bullish, probability_neutral, probability_bearish
     FROM forecasts_to_make
     ORDER BY model, version, symbol_id, timeframe, horizon, as_of
     ON CONFLICT (model, version, symbol_id, timeframe, horizon, as_of) DO NOTHING

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mlops.exceptions import OutcomesError
 from mlops.warehouse import Warehouse, sql
-from mlops.warehouse.engine import wait_for_lock
+from mlops.warehouse.locks import take_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesReport:
     with warehouse.begin() as connection:
         if connection.execute(sql("outcomes", "labels")).scalar_one() is None:
             raise OutcomesError("There are no labels yet. Build them: `forecastle features build`.")
-        wait_for_lock(connection, "ml.outcomes")
+        take_lock(connection, "ml.outcomes")
         done = connection.execute(sql("outcomes", "resolve"), {"as_of": as_of}).one()
         left = connection.execute(sql("outcomes", "waiting"), {"as_of": as_of}).one()
     return OutcomesReport(

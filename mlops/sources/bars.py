@@ -16,7 +16,7 @@ from mlops.sources.report import Ingested, Ticket, report
 from mlops.sources.staging import BarStaging
 from mlops.sources.terms import Terms
 from mlops.warehouse import Warehouse, sql
-from mlops.warehouse.engine import wait_for_lock
+from mlops.warehouse.locks import take_lock
 
 _MANY = 20_000
 """From so many rows on, hashing beats probing an index for each."""
@@ -47,7 +47,7 @@ def ingest_bars(
         batches = first_taken(source.batches(BARS))
     with readable(source.name), warehouse.begin() as connection:
         # Taken first, so that recorded_at grows in the order in which ingests commit
-        wait_for_lock(connection, "market.bars")
+        take_lock(connection, "market.bars")
         ticket = Ticket.drawn(connection, "bars", source.name, started_at)
         connection.execute(sql("sources", "stage_bars"))
         staging = BarStaging(connection, terms)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from mlops.exceptions import SourceError
 from mlops.warehouse import sql
 from mlops.warehouse.copying import copy_rows
-from mlops.warehouse.engine import wait_for_lock
+from mlops.warehouse.locks import take_lock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,7 @@ def extend_sessions(connection: Connection, exchange: str, oldest: date, now: da
     today = now.astimezone(UTC).date()
     if covered.first is not None and covered.first <= oldest and covered.last >= today + AHEAD_AT_LEAST:
         return
-    wait_for_lock(connection, "market.sessions")
+    take_lock(connection, "market.sessions")
     covered = connection.execute(sql("sources", "sessions_covered"), {"exchange": exchange}).one()
     # From January of a year that began a month ago or earlier, so that its first session is not after `oldest`
     begin = max(EARLIEST, date((oldest - timedelta(days=31)).year, 1, 1))

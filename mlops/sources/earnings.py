@@ -16,7 +16,7 @@ from mlops.sources.report import Ingested, Ticket, report
 from mlops.sources.values import read_moments, read_numbers, read_text
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
-from mlops.warehouse.engine import wait_for_lock
+from mlops.warehouse.locks import take_lock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ def ingest_earnings(warehouse: Warehouse, source: Source, *, now: datetime | Non
     with readable(source.name):
         batches = first_taken(source.batches(EARNINGS))
     with readable(source.name), warehouse.begin() as connection:
-        wait_for_lock(connection, "market.earnings")
+        take_lock(connection, "market.earnings")
         ticket = Ticket.drawn(connection, "earnings", source.name, started_at)
         connection.execute(sql("sources", "stage_earnings"))
         staging = _Staging(connection)

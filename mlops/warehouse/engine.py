@@ -8,30 +8,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
+from datetime import timedelta
+from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from mlops.domain import Role
-from mlops.exceptions import NotMigratedError, SettingsError, WarehouseError, WarehouseUnreachableError
+from mlops.exceptions import (
+    LockTimeoutError,
+    NotMigratedError,
+    SettingsError,
+    WarehouseError,
+    WarehouseUnreachableError,
+)
+from mlops.warehouse.locks import take_lock
 
 _UNDEFINED = {"42P01", "3F000", "42704", "22023"}  # table, schema, object; role that SET ROLE does not find
 _FULL = {"53100", "58030"}
 _LOCK_NOT_AVAILABLE = "55P03"
 
-_GRACE_MS = 2000
+_PATIENCE = timedelta(minutes=10)
+"""How long a statement waits for a lock, so that nothing hangs without limit: longer than any build or ingest takes."""
+
+_GRACE = timedelta(seconds=2)
 """How long a lock may still be that of a worker that was killed: far longer than the server needs to see it."""
 
 
 class Warehouse:
     """One database. Safe to share between threads; close it when done."""
 
-    def __init__(self, url: str) -> None:
-        """Take a PostgreSQL URL; `postgres://` and `postgresql://` are the same. Raises SettingsError if it is none."""
+    def __init__(self, url: str, *, patience: timedelta = _PATIENCE) -> None:
+        """Take a PostgreSQL URL; `postgres://` and `postgresql://` are the same. Raises SettingsError if it is none.
+
+        `patience` is how long a statement waits for a lock that another holds, before it fails.
+        """
         self.url: URL = parse_url(url)
         self.engine: Engine = create_engine(self.url, pool_size=2, max_overflow=8, pool_pre_ping=False)
+        bound = f"SET lock_timeout = {round(patience / timedelta(milliseconds=1))}"
+
+        @event.listens_for(self.engine, "connect")
+        def _bound_waiting(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
+            connection.execute(bound)
+            connection.commit()
 
     def __enter__(self) -> Self:
         """Return the warehouse itself."""
@@ -65,38 +85,20 @@ class Warehouse:
     def lock(self, name: str) -> Iterator[bool]:
         """Hold the lock `name` for the length of the block, across transactions; give False where another holds it.
 
-        The lock belongs to a connection of its own, so that a worker that is killed lets go of it. The server takes a
-        moment to see that the worker is gone; whoever starts in its place waits that moment, and no longer.
+        The lock belongs to a transaction on a connection of its own, so that a worker that is killed lets go of it. The
+        server takes a moment to see that the worker is gone; whoever starts in its place waits that moment, and no
+        longer.
         """
-        with translated_errors(self.url), self.engine.connect() as connection:
-            held = True
-            connection.execute(text(f"SET LOCAL lock_timeout = {_GRACE_MS}"))
+        with self.begin() as connection:
+            # However long the job takes, and whatever the server's settings are.
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            connection.execute(text(f"SET LOCAL lock_timeout = {round(_GRACE / timedelta(milliseconds=1))}"))
             try:
-                connection.execute(
-                    text("SELECT pg_advisory_lock(hashtextextended('forecastle:' || :name, 0))"), {"name": name}
-                )
-                connection.commit()
-            except OperationalError as error:
-                if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
-                    raise
-                connection.rollback()
+                take_lock(connection, name)
+                held = True
+            except LockTimeoutError:
                 held = False
-            try:
-                yield held
-            finally:
-                if held:
-                    connection.execute(
-                        text("SELECT pg_advisory_unlock(hashtextextended('forecastle:' || :name, 0))"),
-                        {"name": name},
-                    )
-                    connection.commit()
-
-
-def wait_for_lock(connection: Connection, name: str) -> None:
-    """Wait until nobody else holds the lock `name`, then hold it until the transaction ends."""
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended('forecastle:' || :name, 0))"), {"name": name}
-    )
+            yield held
 
 
 def parse_url(url: str) -> URL:

@@ -1,7 +1,8 @@
-"""Bring a database up to date: Alembic's steps, then the functions, then the search path."""
+"""Bring a database up to date: what the login may do, Alembic's steps, the functions, the database's own settings."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.resources import files
 
 from alembic import command
@@ -9,43 +10,51 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
-from mlops.exceptions import NotMigratedError, WarehouseError
-from mlops.warehouse.engine import Warehouse, wait_for_lock
+from mlops.exceptions import NotMigratedError
+from mlops.warehouse.engine import Warehouse
+from mlops.warehouse.queries import sql
+from mlops.warehouse.standing import prepare
+
+_SEARCH_PATH = "search_path=analytics, public"
+_CHECK_CLIENTS = "client_connection_check_interval=2s"
 
 
 def migrate(warehouse: Warehouse) -> str:
     """Run all migrations that the database lacks, in one transaction, and return the revision it is at.
 
-    Two at once wait for each other. Raises WarehouseError where TimescaleDB is missing.
+    Two at once wait for each other. Raises WarehouseError where TimescaleDB is missing, or where the login lacks what a
+    migration takes, with the statement that an administrator has to run.
     """
     with warehouse.begin(role=None) as connection:
-        wait_for_lock(connection, "migrate")
-        available = connection.execute(
-            text("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
-        ).scalar_one_or_none()
-        if available is None:
-            raise WarehouseError(
-                f"{warehouse.url.host} has no TimescaleDB. Install the extension there, or leave out the URL to use "
-                "the embedded one."
-            )
+        _one_at_a_time(connection)
+        prepare(connection)
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         for function in sorted(files("migrations.functions").iterdir(), key=lambda entry: entry.name):
             if function.name.endswith(".sql"):
                 connection.exec_driver_sql(function.read_text(encoding="utf-8"))
-        set_search_path(connection)
+        set_database_defaults(connection)
         return _revision(connection) or ""
 
 
-def set_search_path(connection: Connection) -> None:
-    """Let `SELECT * FROM ml_forecasts` work as it stands: the database's search path begins with analytics.
+def set_database_defaults(connection: Connection) -> None:
+    """Give the database what each of its sessions begins with; only its owner may.
 
-    The setting belongs to the database and is not copied when the database serves as a template.
+    The search path begins with analytics, so that `SELECT * FROM ml_forecasts` works as it stands. A session whose
+    client was killed ends within seconds, even where it waits for a lock and others wait behind it; a server on a
+    system that cannot tell goes without that. The settings belong to the database and are not copied when it serves as
+    a template.
     """
+    there: set[str] = set(connection.execute(sql("warehouse", "database_defaults")).scalars())
+    if {_SEARCH_PATH, _CHECK_CLIENTS} <= there:
+        return
     database = connection.dialect.identifier_preparer.quote(connection.engine.url.database or "")
-    connection.exec_driver_sql(f"ALTER DATABASE {database} SET search_path = analytics, public")
+    connection.exec_driver_sql(f"ALTER DATABASE {database} SET {_SEARCH_PATH}")
+    with suppress(DBAPIError), connection.begin_nested():
+        connection.exec_driver_sql(f"ALTER DATABASE {database} SET {_CHECK_CLIENTS}")
 
 
 def require_current(warehouse: Warehouse) -> None:
@@ -65,3 +74,14 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(files("migrations")))
     return config
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    """Wait for another migration of this database to end, then keep others waiting until this one does.
+
+    What only owners may lock serves as the lock, once it is there. A bare database has nothing but an advisory lock.
+    """
+    if connection.execute(text("SELECT to_regclass('public.alembic_version')")).scalar_one() is None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('forecastle:migrate', 0))"))
+    if connection.execute(text("SELECT to_regclass('public.alembic_version')")).scalar_one() is not None:
+        connection.execute(text("LOCK TABLE public.alembic_version IN EXCLUSIVE MODE"))

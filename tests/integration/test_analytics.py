@@ -25,7 +25,7 @@ from mlops.spec import DriftSpec
 from mlops.warehouse import Warehouse
 from mlops.warehouse.databases import beside
 from mlops.warehouse.engine import parse_url
-from mlops.warehouse.migrate import set_search_path
+from mlops.warehouse.migrate import set_database_defaults
 
 FORECAST = (
     "symbol_id ticker timeframe horizon as_of target_ts p10 p50 p90 direction probability_bullish "
@@ -49,7 +49,7 @@ PROMISED = {
     "job_runs": "job as_of state attempt started_at finished_at error",
     "alerts": "raised_at kind subject state message",
 }
-"""The columns of design.md, in its order; those of forecast_consensus and alerts are ours."""
+"""The columns that people are promised, in their order; those of forecast_consensus and alerts are ours."""
 
 GRAIN = {
     "symbols": "id",
@@ -81,7 +81,7 @@ class Market:
             return list(connection.execute(text(query), parameters).all())
 
     def write(self, statement: str, **parameters: object) -> None:
-        with self.warehouse.begin(Role.OWNER) as connection:
+        with self.warehouse.begin(role=None) as connection:
             connection.execute(text(statement), parameters)
 
 
@@ -94,7 +94,7 @@ def market(server_url: str, featured_template: str) -> Iterator[Market]:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {featured_template}"))
     with Warehouse(beside(server_url, name)) as warehouse:
         with warehouse.begin(role=None) as connection:
-            set_search_path(connection)
+            set_database_defaults(connection)
         warehouse.close()
         market = Market(warehouse)
         _live_forty_days(market)

@@ -44,7 +44,7 @@ def rows_of(warehouse: Warehouse, run_id: UUID) -> pd.DataFrame:
 
 
 def change(warehouse: Warehouse, statement: str, **parameters: object) -> int:
-    with warehouse.begin(Role.OWNER) as connection:
+    with warehouse.begin(role=None) as connection:
         return connection.execute(text(statement), parameters).rowcount
 
 

@@ -43,7 +43,7 @@ def dbt(url: str, place: Path, *arguments: str) -> subprocess.CompletedProcess[s
 def views(warehouse: Warehouse) -> set[str]:
     with warehouse.begin() as connection:
         rows = connection.execute(
-            text("SELECT schemaname || '.' || viewname FROM pg_views WHERE viewowner = 'forecastle_owner'")
+            text("SELECT schemaname || '.' || viewname FROM pg_views WHERE viewowner = 'forecastle_dbt'")
         )
         return set(rows.scalars())
 
@@ -76,7 +76,7 @@ def test_another_feature_set_rebuilds_the_table_and_keeps_the_views(featured: Wa
 
 def test_a_full_refresh_keeps_views_hypertables_and_rights(featured: Warehouse) -> None:
     def state() -> list[tuple[object, ...]]:
-        with featured.begin(Role.OWNER) as connection:
+        with featured.begin(Role.DBT) as connection:
             return [
                 tuple(row)
                 for row in connection.execute(
@@ -93,7 +93,7 @@ def test_a_full_refresh_keeps_views_hypertables_and_rights(featured: Warehouse) 
 
     before = state()
     of_technical = next(row for row in before if row[0] == "features.technical")
-    assert (of_technical[1], of_technical[2], of_technical[5]) == ("r", "forecastle_owner", 1)
+    assert (of_technical[1], of_technical[2], of_technical[5]) == ("r", "forecastle_dbt", 1)
     result = build(featured, full_refresh=True)
     assert result.model("features.technical").rows == 11_904
     assert state() == before
@@ -110,7 +110,7 @@ def test_a_full_refresh_keeps_views_hypertables_and_rights(featured: Warehouse) 
 def test_a_table_of_another_shape_is_replaced(featured: Warehouse) -> None:
     """As after an upgrade that adds a column: what stands on the table is made again in the same run."""
     before = views(featured)
-    with featured.begin(Role.OWNER) as connection:
+    with featured.begin(Role.DBT) as connection:
         connection.execute(text("ALTER TABLE features.technical DROP COLUMN rsi_14 CASCADE"))
         connection.execute(text("UPDATE features.watermarks SET shape = 'another'"))
     assert views(featured) < before
@@ -122,7 +122,7 @@ def test_a_table_of_another_shape_is_replaced(featured: Warehouse) -> None:
 
 def test_a_view_whose_columns_changed_is_made_anew_and_others_stay(featured: Warehouse) -> None:
     before = views(featured)
-    with featured.begin(Role.OWNER) as connection:
+    with featured.begin(Role.DBT) as connection:
         connection.execute(text("DROP VIEW staging.stg_earnings CASCADE"))
         connection.execute(text("CREATE VIEW staging.stg_earnings AS SELECT 1 AS something_else"))
     build(featured)
@@ -135,7 +135,7 @@ def test_a_view_that_is_missing_is_made_again(featured: Warehouse) -> None:
     before = views(featured)
     assert [model.name for model in build(featured).models if model.rows is None]
     assert not [model.name for model in build(featured).models if model.rows is None]
-    with featured.begin(Role.OWNER) as connection:
+    with featured.begin(Role.DBT) as connection:
         connection.execute(text("DROP VIEW staging.stg_symbols CASCADE"))
     assert views(featured) < before
     build(featured)

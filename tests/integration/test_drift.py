@@ -99,7 +99,7 @@ def plant(world: World, values: list[float | None], feature: str = "return_1") -
     world.owner("DELETE FROM features.technical")
     if not values:
         return
-    with world.warehouse.begin(Role.OWNER) as connection:
+    with world.warehouse.begin(role=None) as connection:
         connection.execute(
             text(
                 "INSERT INTO features.technical (symbol_id, timeframe, ts, as_of, known_at, recorded_at, "

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from mlops.sources import SampleSource, ingest_bars
 from mlops.warehouse import Warehouse
-from mlops.warehouse.engine import wait_for_lock
+from mlops.warehouse.locks import take_lock
 
 INGEST = "import sys; from mlops.cli.ingest import ingest_app; ingest_app(sys.argv[1:])"
 TABLES = ("symbols", "sessions", "bars", "superseded_bars", "ingests", "rejects")
@@ -103,10 +103,10 @@ def test_recorded_at_is_taken_after_the_lock(warehouse: Warehouse) -> None:
         done.set()
 
     with warehouse.begin(role=None) as holder:
-        wait_for_lock(holder, "market.bars")
+        take_lock(holder, "market.bars")
         thread = threading.Thread(target=take)
         thread.start()
-        wait_until(warehouse, f"SELECT count(*) > 0 {OTHERS} AND wait_event = 'advisory'", "the ingest waiting")
+        wait_until(warehouse, f"SELECT count(*) > 0 {OTHERS} AND wait_event IN ('transactionid', 'tuple')", "the ingest waiting")
         assert not done.is_set()
         released_at = holder.execute(text("SELECT clock_timestamp()")).scalar_one()
     thread.join(60)

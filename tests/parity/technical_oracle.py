@@ -1,4 +1,4 @@
-"""The technical features and the labels once more, in pandas, written from design.md and not from the SQL.
+"""The technical features and the labels once more, in pandas, written from their definitions and not from the SQL.
 
 Slow and plain on purpose: each window is looked at as a whole, each recursion is a loop.
 """

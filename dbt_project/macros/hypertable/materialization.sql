@@ -39,7 +39,7 @@
             ~ ' from (' ~ sql ~ ') as built'
         ) %}
         {% if has_same_shape() %}
-            {% do run_query('truncate table ' ~ target_relation) %}
+            {% do run_query(when_free(target_relation, 'truncate table ' ~ target_relation)) %}
         {% else %}
             {% do run_query(create_hypertable_sql(target_relation)) %}
             {% do persist_docs(target_relation, model) %}
@@ -70,7 +70,7 @@
 
 {#- An empty hypertable as the contract has it, in the place of whatever has that name. -#}
 {% macro create_hypertable_sql(relation) %}
-    drop table if exists {{ relation }} cascade;
+    {{ when_free(relation, 'drop table if exists ' ~ relation ~ ' cascade') }};
     create table {{ relation }} {{ get_table_columns_and_constraints() }};
     select public.create_hypertable(
         '{{ relation.include(database=false) }}',

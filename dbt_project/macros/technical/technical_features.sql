@@ -1,4 +1,4 @@
-{#- Names of the twenty technical features of design.md, in the order in which a model takes them. -#}
+{#- Names of the twenty technical features, in the order in which a model takes them. -#}
 {% macro technical_feature_names() -%}
     {{ return([
         'return_1', 'return_5', 'return_10', 'return_20', 'volatility_10', 'volatility_20',

@@ -7,7 +7,8 @@
 -#}
 {% macro create_technical_share() %}
 -- Another build that is at this waits here, for the length of the build.
-select pg_advisory_xact_lock(hashtextextended('forecastle:{{ this.schema }}.{{ this.identifier }}', 0));
+insert into monitoring.locks (name) values ('{{ this.schema }}.{{ this.identifier }}') on conflict (name) do nothing;
+select name from monitoring.locks where name = '{{ this.schema }}.{{ this.identifier }}' for update;
 drop function if exists {{ this.schema }}.technical_share(integer, integer);
 create function {{ this.schema }}.technical_share(p_share integer, p_shares integer)
 returns table (

@@ -1,7 +1,8 @@
 {#-
   A view that is replaced where it stands. dbt's own makes a second one, swaps the names and drops the first with all
   views on it: between the two, and for good after a crash, people's views would be gone. Here a view is dropped, with
-  the views on it, only where its columns are no longer what they were; dbt builds those next.
+  the views on it, only where its columns are no longer what they were; dbt builds those next. A view that would stay
+  what it is is left alone, so that a build does not have to wait for somebody who reads it.
 -#}
 {% materialization view, adapter='postgres' %}
     {%- set target_relation = this.incorporate(type='view') -%}
@@ -13,11 +14,14 @@
     {% set there = run_query(what_is_there_sql(target_relation)).rows %}
     {% if there and not there[0]['can_be_replaced'] %}
         {% set kind = 'view' if there[0]['kind'] == 'v' else 'table' %}
-        {% do run_query('drop ' ~ kind ~ ' ' ~ target_relation ~ ' cascade') %}
+        {% do run_query(when_free(target_relation, 'drop ' ~ kind ~ ' ' ~ target_relation ~ ' cascade')) %}
     {% endif %}
     {% call statement('main') %}
-        create or replace view {{ target_relation }} as
-        {{ sql }}
+        {% if there and there[0]['can_be_replaced'] and is_the_same_view(target_relation) -%}
+        select 'as it was'
+        {%- else -%}
+        {{ when_free(target_relation, 'create or replace view ' ~ target_relation ~ ' as ' ~ sql) }}
+        {%- endif %}
     {% endcall %}
     {% do apply_grants(target_relation, config.get('grants'), should_revoke=false) %}
     {% do persist_docs(target_relation, model) %}
@@ -52,4 +56,17 @@
         ) as can_be_replaced
     from pg_class
     where oid = to_regclass('{{ name }}')
+{% endmacro %}
+
+
+{#- Would the view be the one that is there? Both as PostgreSQL writes them down, once the new one has been read. -#}
+{% macro is_the_same_view(relation) %}
+    {% set candidate = 'pg_temp.' ~ relation.identifier ~ '_candidate' %}
+    {% do run_query('create temporary view ' ~ relation.identifier ~ '_candidate as ' ~ sql) %}
+    {% set compared = run_query(
+        "select pg_get_viewdef('" ~ candidate ~ "'::regclass) = pg_get_viewdef('"
+        ~ relation.include(database=false) ~ "'::regclass) as same"
+    ) %}
+    {% do run_query('drop view ' ~ candidate) %}
+    {{ return(compared.rows[0]['same']) }}
 {% endmacro %}

@@ -1,10 +1,11 @@
 """Logins of the embedded server, one for each role.
 
-The three roles of the migrations cannot log in; on a server of one's own an administrator grants them as they see fit.
-On the embedded server each has one login, `owner`, `worker` and `analyst`, with a password of its own:
+The roles of the migrations cannot log in; on a server of one's own an administrator grants them as they see fit. On the
+embedded server each but dbt's has one login, `owner`, `worker` and `analyst`, with a password of its own:
 
-- it is a member of its role and of nothing else, so there is nothing stronger to change to: SET ROLE to another role is
-  refused, and RESET ROLE leads back to the role or to the bare login, which has what the role has;
+- it is a member of its role and of nothing else (the worker's of dbt's role, too, since jobs run dbt), so there is
+  nothing stronger to change to: SET ROLE to another role is refused, and RESET ROLE leads back to the role or to the
+  bare login, which has what the role has;
 - its sessions begin in the role (ALTER ROLE ... SET role), so that what `owner` makes belongs to forecastle_owner;
 - large objects, which PostgreSQL lets anybody make, are for the administrator alone;
 - the analyst's transactions are read-only unless it says otherwise. That is courtesy: what keeps it from writing is
@@ -49,6 +50,8 @@ def role_url(server: EmbeddedServer, role: Role, progress: Progress = silent) ->
                 connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
             connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(word)))
             connection.execute(sql.SQL("GRANT {} TO {}").format(group, name))
+            if role is Role.WORKER:
+                connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(Role.DBT.value), name))
             connection.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(name, sql.Literal(role.value)))
             connection.execute(_NO_LARGE_OBJECTS)
             if role is Role.ANALYST:

@@ -1,4 +1,4 @@
 {#- Let a statement, and what follows it in its transaction, run in the name of the profile's role. -#}
-{% macro in_owners_name(statement) -%}
+{% macro in_dbts_name(statement) -%}
     set local role {{ target.role }}; {{ statement }}
 {%- endmacro %}
