@@ -46,11 +46,15 @@ class Warehouse:
         """
         self.url: URL = parse_url(url)
         self.engine: Engine = create_engine(self.url, pool_size=2, max_overflow=8, pool_pre_ping=False)
-        bound = f"SET lock_timeout = {round(patience / timedelta(milliseconds=1))}"
+        settings = (
+            f"SET lock_timeout = {round(patience / timedelta(milliseconds=1))}",
+            # A job's transaction may rest while the job works elsewhere, whatever the server's settings are.
+            "SET idle_in_transaction_session_timeout = 0",
+        )
 
         @event.listens_for(self.engine, "connect")
-        def _bound_waiting(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
-            connection.execute(bound)
+        def _begin_session(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
+            connection.execute("; ".join(settings))
             connection.commit()
 
     def __enter__(self) -> Self:
@@ -90,13 +94,12 @@ class Warehouse:
         longer.
         """
         with self.begin() as connection:
-            # However long the job takes, and whatever the server's settings are.
-            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             connection.execute(text(f"SET LOCAL lock_timeout = {round(_GRACE / timedelta(milliseconds=1))}"))
             try:
                 take_lock(connection, name)
                 held = True
             except LockTimeoutError:
+                connection.rollback()
                 held = False
             yield held
 

@@ -19,16 +19,16 @@ def take_lock(connection: Connection, name: str) -> None:
     """Wait until nobody else holds the lock `name`, then hold it until the transaction of `connection` ends.
 
     Raises LockTimeoutError, naming who holds it, where that takes longer than the session's lock_timeout; the
-    transaction can go on then.
+    transaction is of no more use then.
     """
     try:
-        with connection.begin_nested():
-            connection.execute(sql("warehouse", "lock_make"), {"name": name})
-            connection.execute(sql("warehouse", "lock_take"), {"name": name})
+        connection.execute(sql("warehouse", "lock_make"), {"name": name})
+        connection.execute(sql("warehouse", "lock_take"), {"name": name})
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
             raise
-        holder = connection.execute(sql("warehouse", "lock_holder"), {"name": name}).one_or_none()
+        with connection.engine.connect() as another:
+            holder = another.execute(sql("warehouse", "lock_holder"), {"name": name}).one_or_none()
         raise LockTimeoutError(
             f"{name} is being worked on by another process"
             + (f" (of {holder.login}, since {holder.since}, server process {holder.pid})" if holder else "")

@@ -33,8 +33,9 @@ def prepare(connection: Connection) -> None:
     quote = connection.dialect.identifier_preparer.quote
     if not login.owns_database:
         raise WarehouseError(
-            f"Database {login.database} belongs to {login.database_owner}, and only its owner can migrate it. Log in "
-            f"as that, or let an administrator run: ALTER DATABASE {quote(login.database)} OWNER TO {quote(login.login)};"
+            f"Database {login.database} belongs to {login.database_owner}, and only its owner can migrate it. Log in as"
+            " its owner, or have an administrator run: "
+            f"ALTER DATABASE {quote(login.database)} OWNER TO {quote(login.login)};"
         )
     if not login.timescaledb_is_there:
         wanted = "CREATE EXTENSION timescaledb"
@@ -69,4 +70,4 @@ def _or_ask(what: str, statement: str) -> Iterator[None]:
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) not in _NOT_ALLOWED:
             raise
-        raise WarehouseError(f"{what}. Let an administrator run: {statement}\nThen try again.") from error
+        raise WarehouseError(f"{what}. Have an administrator run: {statement}\nThen try again.") from error

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from synthetic import spec
 
 from mlops.datasets import Materialised, clear, fingerprint, materialise, read_matrix
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Role
+from mlops.domain import HORIZONS, TECHNICAL_FEATURES
 from mlops.exceptions import DatasetError
 from mlops.modelling import Matrix, Part
 from mlops.spec import Spec

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from small_world import World, closes, opens, register
 from sqlalchemy import text
 
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Role
+from mlops.domain import HORIZONS, TECHNICAL_FEATURES
 from mlops.drift import DriftReport, FeatureDrift, SymbolDrift, measure
 from mlops.exceptions import DriftError, NoProductionModelError
 from mlops.forecasting import forecast

@@ -106,7 +106,11 @@ def test_recorded_at_is_taken_after_the_lock(warehouse: Warehouse) -> None:
         take_lock(holder, "market.bars")
         thread = threading.Thread(target=take)
         thread.start()
-        wait_until(warehouse, f"SELECT count(*) > 0 {OTHERS} AND wait_event IN ('transactionid', 'tuple')", "the ingest waiting")
+        wait_until(
+            warehouse,
+            f"SELECT count(*) > 0 {OTHERS} AND wait_event IN ('transactionid', 'tuple')",
+            "the ingest waiting",
+        )
         assert not done.is_set()
         released_at = holder.execute(text("SELECT clock_timestamp()")).scalar_one()
     thread.join(60)
