@@ -52,7 +52,7 @@ def count(warehouse: Warehouse, query: str) -> int:
         return int(connection.execute(text(f"{query} AND pid <> pg_backend_pid()")).scalar_one())
 
 
-def wait_until(done: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_until(done: Callable[[], bool], what: str, seconds: float = 150) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, what
@@ -71,7 +71,7 @@ def change_a_view(warehouse: Warehouse) -> None:
 def test_an_open_transaction_on_a_view_keeps_no_build_of_the_same_views_waiting(featured: Warehouse) -> None:
     with analyst_reading(featured, "analytics.feature_history"), analyst_reading(featured, "analytics.symbols"):
         process = build_elsewhere(featured)
-        _, said = process.communicate(timeout=100)
+        _, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
 
 
@@ -87,7 +87,7 @@ def test_a_view_that_changes_is_changed_when_its_reader_ends_and_others_read_mea
                 another.execute("SELECT count(*) FROM analytics.symbols")
             time.sleep(0.3)
         assert process.poll() is None
-    _, said = process.communicate(timeout=100)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
     with featured.begin(role=None) as connection:
         definition = connection.execute(text("SELECT pg_get_viewdef('analytics.symbols'::regclass)")).scalar_one()
@@ -102,7 +102,7 @@ def test_a_full_build_waits_for_readers_and_lets_others_read(featured: Warehouse
             connection.execute(text("SET LOCAL statement_timeout = '5s'"))
             assert connection.execute(text("SELECT count(*) FROM features.technical")).scalar_one() == 11_904
         assert process.poll() is None
-    _, said = process.communicate(timeout=100)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
     with featured.begin() as connection:
         assert connection.execute(text("SELECT count(*) FROM features.technical")).scalar_one() == 11_904
