@@ -30,8 +30,8 @@ FEATURE_SET = "technical-1"
 RECORDED = datetime(2021, 6, 1, tzinfo=UTC)
 
 _LOCK_WAITERS = """
-    SELECT count(*) AS n FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event IN ('transactionid', 'tuple')
+    SELECT count(DISTINCT pid) AS n FROM pg_locks INNER JOIN pg_stat_activity USING (pid)
+    WHERE datname = current_database() AND locktype IN ('transactionid', 'tuple') AND NOT granted
 """
 _FEATURES = f"""
     CREATE TABLE IF NOT EXISTS features.technical (
