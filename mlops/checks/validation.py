@@ -25,6 +25,7 @@ from mlops.domain import Role
 _lock = threading.Lock()
 _OPTIONS = (
     f"-c role={Role.WORKER.value} -c default_transaction_read_only=on -c TimeZone=UTC -c jit=off "
+    "-c lock_timeout=600000 "
     "-c application_name=forecastle-checks"
 )
 
