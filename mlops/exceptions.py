@@ -6,13 +6,18 @@ error is about (an id, a file, a run) is kept as an attribute, so that a program
 
 from __future__ import annotations
 
+from mlops.printable import printable_lines
+
 
 class ForecastleError(Exception):
     """Something went wrong. Run the command again with --debug to see where."""
 
     def __init__(self, message: str | None = None, **about: object) -> None:
-        """Take a message (the class's docstring where none is given) and keep `about` as attributes."""
-        super().__init__(message or (type(self).__doc__ or "").strip())
+        """Take a message (the class's docstring where none is given) and keep `about` as attributes.
+
+        A message quotes files and databases, and is printed and logged: what cannot be printed becomes its escape.
+        """
+        super().__init__(printable_lines(message or (type(self).__doc__ or "").strip()))
         self.about = about
         for name, value in about.items():
             setattr(self, name, value)

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from mlops.exceptions import ForecastleError
+from mlops.printable import cut, printable
 
 
 def main() -> None:
@@ -34,6 +35,6 @@ def main() -> None:
         if debug:
             raise
         typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        message = " ".join(str(error).split())[:300]
+        message = printable(cut(" ".join(str(error).split()), 300))
         typer.echo(f"{type(error).__name__}: {message}. This is a bug; --debug shows where.", err=True)
         sys.exit(1)

@@ -10,6 +10,7 @@ import typer
 
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
+from mlops.cli.plain import plain
 
 if TYPE_CHECKING:
     from mlops.checks import CheckReport
@@ -65,12 +66,13 @@ def _show(report: CheckReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"Checks of {report.timeframe} as of {report.as_of:%Y-%m-%d %H:%M} UTC", title_justify="left")
+    title = plain(f"Checks of {report.timeframe} as of {report.as_of:%Y-%m-%d %H:%M} UTC")
+    table = Table(title=title, title_justify="left")
     for heading in ("suite", "expectation", "", "observed"):
         table.add_column(heading, overflow="fold")
     for result in report.results:
         verdict = "[green]ok[/]" if result.success else "[red]FAILED[/]"
-        table.add_row(result.suite, result.expectation, verdict, result.observed)
+        table.add_row(result.suite, result.expectation, verdict, plain(result.observed))
     console = Console()
     console.print(table)
     console.print(f"{len(report.results)} expectations, {len(report.failures)} failed; run {report.run_id}")

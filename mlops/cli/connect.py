@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mlops.printable import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -57,16 +59,16 @@ def open_warehouse(database_url: str | None = None) -> Warehouse:
 def shown_progress() -> Iterator[Progress]:
     """Show what the embedded server is doing as a bar on standard error, which vanishes at the end.
 
-    Nothing is shown, or even loaded, while there is nothing to say.
+    Nothing is shown, or even loaded, while there is nothing to say. What it is doing may name a file: it is shown as it
+    stands, brackets and all.
     """
     bars: list[Bar] = []
 
     def show(what: str, done: float | None) -> None:
         if not bars:
             bars.append(_bar())
-        bars[0].update(
-            bars[0].task_ids[0], description=what, total=None if done is None else 1.0, completed=done or 0.0
-        )
+        total = None if done is None else 1.0
+        bars[0].update(bars[0].task_ids[0], description=printable(what), total=total, completed=done or 0.0)
 
     try:
         yield show
@@ -80,7 +82,7 @@ def _bar() -> Bar:
     from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn()
     bar = Bar(*columns, console=Console(stderr=True), transient=True)
     bar.add_task("")
     bar.start()

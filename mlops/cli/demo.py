@@ -13,6 +13,7 @@ import typer
 
 from mlops.cli.connect import named_url, resolve_url, shown_progress
 from mlops.cli.options import DatabaseUrl
+from mlops.cli.plain import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +62,7 @@ def demo(database_url: DatabaseUrl = None) -> None:
     if named_url(database_url):
         psql = f"psql {warehouse.url.set(drivername='postgresql').render_as_string(hide_password=True)}"
     console.print("Look around yourself, as the analyst:\n")
-    console.print(f"    {psql}", style="bold", highlight=False, soft_wrap=True)
+    console.print(plain(f"    {psql}"), style="bold", highlight=False, soft_wrap=True)
 
 
 def _show(console: Console, warehouse: Warehouse, title: str, query: str) -> None:
@@ -77,9 +78,9 @@ def _show(console: Console, warehouse: Warehouse, title: str, query: str) -> Non
         for column in tuple(result.keys()):
             table.add_column(column)
         for row in result:
-            table.add_row(*("" if value is None else str(value) for value in row))
+            table.add_row(*("" if value is None else plain(value) for value in row))
     console.print(f"\n{title}", style="bold", highlight=False)
     console.print(table)
-    console.print(statement, style="dim", highlight=False, soft_wrap=True)
+    console.print(statement, style="dim", markup=False, highlight=False, soft_wrap=True)
     if not table.row_count:
         typer.echo("(no rows)")

@@ -11,8 +11,11 @@ import typer
 
 from mlops.cli.connect import open_warehouse
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
+from mlops.cli.plain import plain
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from mlops.drift import VersionDrift
 
 _SHOWN = 8
@@ -57,7 +60,7 @@ def _show_features(version: VersionDrift) -> None:
         :_SHOWN
     ]:
         psi = "-" if each.psi is None else f"{each.psi:.3f}"
-        table.add_row(each.feature, psi, f"{each.n_current:,}", f"{each.n_reference:,}", _styled(each.state))
+        table.add_row(plain(each.feature), psi, f"{each.n_current:,}", f"{each.n_reference:,}", _styled(each.state))
     Console().print(table)
 
 
@@ -77,10 +80,11 @@ def _show_symbols(version: VersionDrift) -> None:
             for value, sign in ((each.accuracy, ""), (each.drift_margin, "+"))
         )
         baseline = f"{100 * each.baseline_accuracy:.1f}"
-        table.add_row(each.ticker, f"{each.n_predictions:,}", right, baseline, margin, _styled(each.state))
+        table.add_row(plain(each.ticker), f"{each.n_predictions:,}", right, baseline, margin, _styled(each.state))
     Console().print(table)
 
 
-def _styled(state: str) -> str:
-    style = _STYLES.get(state)
-    return f"[{style}]{state}[/{style}]" if style else state
+def _styled(state: str) -> Text:
+    text = plain(state)
+    text.stylize(_STYLES.get(state, ""))
+    return text

@@ -9,6 +9,7 @@ import typer
 
 from mlops.cli.connect import open_warehouse
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
+from mlops.cli.plain import plain
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -89,14 +90,14 @@ def _show_table(forecasts: list[Forecast]) -> None:
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for each in forecasts:
         table.add_row(
-            each.ticker,
+            plain(each.ticker),
             str(each.horizon),
             _moment(each.as_of, each.timeframe),
             _moment(each.target_ts, each.timeframe),
             *(f"{100 * value:+.2f}" for value in (each.p10, each.p50, each.p90)),
             each.direction,
             f"{each.probability:.0%}",
-            *[str(each.version)] * several,
+            *[plain(each.version)] * several,
         )
     Console().print(table)
 

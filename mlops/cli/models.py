@@ -13,8 +13,10 @@ import typer
 
 from mlops.cli.connect import open_warehouse
 from mlops.cli.options import AsJson, DatabaseUrl
+from mlops.cli.plain import plain
 from mlops.domain import ModelVersion
 from mlops.exceptions import RegistryError
+from mlops.printable import printable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -55,8 +57,8 @@ def list_models(
         table.add_column(heading)
     for version in versions:
         table.add_row(
-            str(version.name),
-            ", ".join(version.aliases) or "-",
+            plain(version.name),
+            plain(", ".join(version.aliases) or "-"),
             f"{version.as_of:%Y-%m-%d}",
             _skills(version),
         )
@@ -97,7 +99,7 @@ def show_model(
     }
     width = max(map(len, facts))
     for name, value in facts.items():
-        typer.echo(f"{name:<{width}}  {value}")
+        typer.echo(f"{name:<{width}}  {printable(str(value))}")
     from mlops.cli.train import show_metrics
 
     show_metrics(version.metrics)
@@ -123,7 +125,7 @@ def export_model(
     if target.exists() and not force:
         raise RegistryError(f"{target} is there already. Name another file, or overwrite it with --force.")
     _write(target, artifact)
-    typer.echo(f"Wrote {name} to {target} ({len(artifact):,} bytes).")
+    typer.echo(f"Wrote {name} to {printable(str(target))} ({len(artifact):,} bytes).")
 
 
 def _chosen(connection: Connection, model: str | None, number: int | None) -> ModelVersion:

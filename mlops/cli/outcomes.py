@@ -10,6 +10,7 @@ import typer
 
 from mlops.cli.connect import open_warehouse
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
+from mlops.cli.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,7 @@ def _show_table(accuracy: Sequence[Row[Any]]) -> None:
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
     for row in accuracy:
         table.add_row(
-            f"{row.model} v{row.version}",
+            plain(f"{row.model} v{row.version}"),
             str(row.horizon),
             f"{row.n:,}",
             f"{100 * row.mae:.3f}",

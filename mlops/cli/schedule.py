@@ -50,10 +50,11 @@ def run_schedule(
     import logging
 
     from jobs import daemon
+    from mlops.cli.logs import log_to_stderr
     from mlops.settings import load
     from mlops.warehouse.migrate import require_current
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     # The daemon says itself how a job ended.
     for noisy, level in (("apscheduler", "CRITICAL"), ("great_expectations", "ERROR"), ("alembic", "WARNING")):
         logging.getLogger(noisy).setLevel(level)

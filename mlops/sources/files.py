@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.exceptions import SourceError
+from mlops.printable import printable
 from mlops.sources.delimited import read_delimited
 from mlops.sources.layout import Batch, Layout, assign_columns
 
@@ -46,8 +47,8 @@ class FileSource:
 
     @property
     def name(self) -> str:
-        """The file's path as it was given."""
-        return str(self.path)
+        """The file's path as it was given, what cannot be printed in it as escapes."""
+        return printable(str(self.path))
 
     def batches(self, layout: Layout) -> Iterator[Batch]:
         """Yield the rows of the file. Raises SourceError, saying what is wrong with the file and what to do."""

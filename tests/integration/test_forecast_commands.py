@@ -117,3 +117,19 @@ def test_forecasting_process_is_light_up_to_its_end(featured: Warehouse) -> None
     assert loaded.isdisjoint(
         {"pandas", "sklearn", "dbt", "great_expectations", "pyarrow", "exchange_calendars", "onnx"}
     )
+
+
+def test_a_ticker_that_looks_like_markup_or_a_command_is_shown_as_it_stands(featured: Warehouse) -> None:
+    """The database may hold tickers from before ingest refused such."""
+    day = newest_days(featured, 1)[0]
+    names = (*TECHNICAL_FEATURES, *(f"p50_h{h}" for h in HORIZONS))
+    register(
+        featured, day, metrics=METRICS, references={name: ([-1.0, 0.0, 1.0], [250] * 4) for name in names}
+    )  # fmt: skip
+    with featured.begin(role=None) as connection:
+        connection.execute(text("UPDATE market.symbols SET ticker = '[/]' || chr(27) WHERE ticker = 'AAPL'"))
+    for command in ("forecast", "drift"):
+        done = forecastle(featured, command, "--as-of", day.isoformat())
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "[/]\\x1b" in done.stdout
+        assert "\x1b" not in done.stdout
