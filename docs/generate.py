@@ -60,13 +60,17 @@ def _command(command: TyperGroup | TyperCommand, path: str) -> list[str]:
 
 def settings() -> str:
     """Return the page of all settings."""
-    parts = ["# Settings\n", NOTE, "Environment variables; a command's own option goes before them.\n"]
+    parts = ["# Settings\n", NOTE]
+    parts.append(
+        "Environment variables; a command's own option goes before them. One that is empty or blank counts as not set. "
+        "A relative path starts at the folder in which the command is run, and `~` is the home folder.\n"
+    )
     parts.append("| variable | meaning | default |\n|---|---|---|")
     for name, field in Settings.model_fields.items():
         if name == "home":
             default = "`~/.cache/forecastle`; for root `/var/cache/forecastle`"
         else:
-            default = f"`{field.default}`" if field.default is not None else "none"
+            default = f"`{field.default}`" if field.default else "none"
         parts.append(f"| `FORECASTLE_{name.upper()}` | {_cell(field.description)} | {default} |")
     return "\n".join(parts) + "\n"
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops.exceptions import SettingsError
@@ -17,15 +18,38 @@ from mlops.exceptions import SettingsError
 def default_home() -> Path:
     """Return the folder for the embedded server: the user's cache folder, or the system's for root.
 
-    root's own folder cannot be entered by the unprivileged user that the server has to run as.
+    root's own folder cannot be entered by the unprivileged user that the server has to run as. XDG_CACHE_HOME counts
+    only where it is absolute, as its specification says. Raises SettingsError where the user has no home folder.
     """
     if os.geteuid() == 0:
         return Path("/var/cache/forecastle")
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forecastle"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if cache.is_absolute():
+        return cache / "forecastle"
+    try:
+        return Path.home() / ".cache" / "forecastle"
+    except RuntimeError as error:
+        raise SettingsError(
+            "This user has no home folder, so FORECASTLE_HOME must say where the embedded TimescaleDB may live."
+        ) from error
+
+
+def _without_tilde(path: Path) -> Path:
+    """Return `path` with a leading ~ replaced by the home folder: who sets a variable in a file has no shell do it."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("it names a home folder that there is not") from error
+
+
+PathSetting = Annotated[Path, AfterValidator(_without_tilde)]
 
 
 class Settings(BaseSettings):
-    """All settings, one attribute each; the environment variable is the name in capitals after `FORECASTLE_`."""
+    """All settings, one attribute each; the environment variable is the name in capitals after `FORECASTLE_`.
+
+    A variable that is empty or blank counts as not set: an empty path would be the current folder.
+    """
 
     model_config = SettingsConfigDict(env_prefix="FORECASTLE_", extra="ignore", frozen=True)
 
@@ -33,19 +57,20 @@ class Settings(BaseSettings):
         default=None,
         description="PostgreSQL URL of the warehouse. Without it the embedded TimescaleDB is used.",
     )
-    home: Path = Field(
+    home: PathSetting = Field(
         default_factory=default_home,
         description="Folder of the embedded TimescaleDB: programs, data, password.",
     )
-    inbox: Path | None = Field(
+    inbox: PathSetting | None = Field(
         default=None,
-        description="Folder that the daily job watches for files of bars (bars_d1_*.csv or .parquet).",
+        description="Folder from which the daily job takes bars_d1_*.csv, .csv.gz or .parquet, and earnings_*; other "
+        "files in it are left alone.",
     )
     yahoo_symbols: str = Field(
         default="",
         description="Tickers, separated by commas, whose newest bars the daily job fetches from Yahoo Finance.",
     )
-    spec: Path = Field(
+    spec: PathSetting = Field(
         default=Path("specs/gbm_d1.toml"),
         description="Model specification that the monthly retrain uses.",
     )
@@ -57,6 +82,11 @@ class Settings(BaseSettings):
         default="0 3 1 * *",
         description="When the monthly retrain runs: a crontab expression, UTC.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_is_blank(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in given.items() if not (isinstance(value, str) and not value.strip())}
 
 
 def load() -> Settings:

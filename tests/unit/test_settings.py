@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from jobs import daily
 from mlops.cli.schedule import _schedule
 from mlops.exceptions import SettingsError
-from mlops.settings import Settings
+from mlops.settings import Settings, default_home, load
 from mlops.sources import YahooSource
 from mlops.warehouse.engine import Warehouse, parse_url
 
@@ -43,3 +44,63 @@ def test_a_url_that_is_none_is_refused_without_showing_it(url: str, message: str
     with pytest.raises(SettingsError, match=message) as caught:
         parse_url(url)
     assert "SECRET" not in str(caught.value)
+
+
+DEFAULTS = {
+    "DATABASE_URL": None,
+    "INBOX": None,
+    "YAHOO_SYMBOLS": "",
+    "SPEC": Path("specs/gbm_d1.toml"),
+    "DAILY_AT": "30 22 * * mon-fri",
+    "RETRAIN_AT": "0 3 1 * *",
+}
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+@pytest.mark.parametrize("name", [*DEFAULTS, "HOME"])
+def test_an_empty_variable_is_as_good_as_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, blank: str
+) -> None:
+    """An empty path would be the current folder: a database built there, or its files taken for an inbox."""
+    for each in (*DEFAULTS, "HOME"):
+        monkeypatch.delenv(f"FORECASTLE_{each}", raising=False)
+    monkeypatch.setenv(f"FORECASTLE_{name}", blank)
+    monkeypatch.chdir(tmp_path)
+    settings = load()
+    assert {each: getattr(settings, each.lower()) for each in DEFAULTS} == DEFAULTS
+    assert settings.home == default_home()
+    assert settings.home.is_absolute()
+
+
+def test_every_setting_is_tried_with_an_empty_variable() -> None:
+    assert {name.upper() for name in Settings.model_fields} == {*DEFAULTS, "HOME"}
+
+
+@pytest.mark.parametrize(("cache", "home"), [("", "u/.cache"), (".", "u/.cache"), ("cache", "u/.cache"), (None, "c")])
+def test_only_an_absolute_cache_folder_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: str | None, home: str
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("HOME", str(tmp_path / "u"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "c") if cache is None else cache)
+    assert default_home() == tmp_path / home / "forecastle"
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 4_000_000)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000)
+    monkeypatch.delenv("HOME", raising=False)
+    for name in ("XDG_CACHE_HOME", "FORECASTLE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SettingsError, match="FORECASTLE_HOME must say where"):
+        load()
+
+
+@pytest.mark.parametrize("name", ["HOME", "INBOX", "SPEC"])
+def test_a_tilde_is_the_home_folder_without_a_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(f"FORECASTLE_{name}", "~/here")
+    assert getattr(load(), name.lower()) == tmp_path / "here"
+    monkeypatch.setenv(f"FORECASTLE_{name}", "~nobody-of-that-name/here")
+    with pytest.raises(SettingsError, match=f"FORECASTLE_{name} cannot be used: .*home folder that there is not"):
+        load()
