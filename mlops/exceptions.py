@@ -39,6 +39,10 @@ class WarehouseUnreachableError(WarehouseError):
     """No database answers. Start the embedded one with `forecastle db up`, or check FORECASTLE_DATABASE_URL."""
 
 
+class DataRefusedError(WarehouseError):
+    """The database cannot hold what it was given."""
+
+
 class NotMigratedError(WarehouseError):
     """The database lacks Forecastle's tables. Run `forecastle db migrate`."""
 

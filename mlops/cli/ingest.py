@@ -168,6 +168,8 @@ def _mapping(mapped: list[str] | None) -> dict[str, str]:
 
 
 def _say(ingested: Ingested, *, as_json: bool) -> None:
+    from mlops.sources.report import IN_THE_FUTURE
+
     if as_json:
         typer.echo(json.dumps({"ingest_id": ingested.ingest_id, **ingested.counts, "reasons": dict(ingested.reasons)}))
         return
@@ -175,6 +177,11 @@ def _say(ingested: Ingested, *, as_json: bool) -> None:
         typer.echo(f"rejected {n}: {reason}")
     if ingested.rejected:
         typer.echo(f"Rejected rows with line and reason: market.rejects, ingest_id {ingested.ingest_id}")
+    if IN_THE_FUTURE.intersection(ingested.reasons):
+        typer.echo(
+            "What is in the future was not kept. Ingest it again when it is known, or put the file into the inbox, "
+            "where it waits."
+        )
     counts = ingested.counts
     parts = ", ".join(f"{counts[name]} {name}" for name in ("new", "changed", "unchanged", "rejected"))
     typer.echo(f"{ingested.read} read: {parts}")

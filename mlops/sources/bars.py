@@ -11,8 +11,9 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from mlops import clock
+from mlops.sources.faults import refuse_if_hopeless
 from mlops.sources.layout import BARS, Source, first_taken, readable
-from mlops.sources.report import Ingested, Ticket, report
+from mlops.sources.report import NOT_YET, Ingested, Ticket, Waiting, report
 from mlops.sources.staging import BarStaging
 from mlops.sources.terms import Terms
 from mlops.warehouse import Warehouse, sql
@@ -31,17 +32,26 @@ def ingest_bars(
     asset_class: str | None = None,
     timezone: str | None = None,
     now: datetime | None = None,
+    waits_until: datetime | None = None,
 ) -> Ingested:
     """Take the bars of `source` into `market.bars` and return what became of its rows.
 
     `timeframe` is told from the rows where they have dates only (`d1`). A daily bar belongs to the session of its
     date: `ts` is the session's open and `known_at` its close. Elsewhere `ts` is as given, read in `timezone` where it
     has no offset, and `known_at` is `ts` and the timeframe. `exchange` (a name of exchange-calendars) and
-    `asset_class` are for symbols that are new; one that is known keeps its own. Nothing known after `now` is accepted.
+    `asset_class` are for symbols that are new; one that is known keeps its own. Nothing known after `now` is accepted:
+    it is rejected, or left to wait where it is known by `waits_until` (see `Ingested`).
 
     Raises SourceError where the source as a whole cannot be used; then nothing is written.
     """
-    terms = Terms.checked(timeframe, exchange, asset_class, timezone, now or clock.now())
+    terms = Terms.checked(
+        timeframe=timeframe,
+        exchange=exchange,
+        asset_class=asset_class,
+        timezone=timezone,
+        now=now or clock.now(),
+        waits_until=waits_until,
+    )
     started_at = clock.now()
     with readable(source.name):
         batches = first_taken(source.batches(BARS))
@@ -53,8 +63,9 @@ def ingest_bars(
         staging = BarStaging(connection, terms)
         for batch in batches:
             staging.take(batch)
+            refuse_if_hopeless(source.name, staging.n_faults, staging.n_read)
         staging.finish(source.name)
-        new, changed, rejected = _take_over(connection, staging, ticket)
+        new, changed, rejected, waiting = _take_over(connection, staging, ticket)
         return report(
             connection,
             ticket,
@@ -64,17 +75,24 @@ def ingest_bars(
             rejected=rejected,
             sha256=source.sha256,
             timeframe=staging.timeframe,
+            waiting=waiting,
         )
 
 
-def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> tuple[int, int, int]:
-    """Judge what is staged and bring `market.bars` up to date with it; return how many are new, changed, rejected."""
+def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> tuple[int, int, int, Waiting]:
+    """Judge what is staged and bring `market.bars` up to date with it.
+
+    Return how many rows are new, changed and rejected, those that wait among the last, and which wait.
+    """
     n_rejected = staging.n_faults
     n_new = n_changed = 0
+    waiting = Waiting()
     if staging.first is not None:
         parameters = ticket.parameters | {
             "timeframe": staging.timeframe,
             "now": staging.terms.now,
+            "waits_until": staging.terms.waits_until,
+            "not_yet": NOT_YET,
             "first": staging.first,
             "last": staging.last,
             "has_volume": staging.has("volume"),
@@ -88,6 +106,9 @@ def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> t
         if staging.n_read >= _MANY:
             connection.execute(sql("sources", "plan_for_many"))
         n_rejected += run("judge_bars") + run("reject_duplicate_bars")
+        refuse_if_hopeless(ticket.source, n_rejected, staging.n_read)
+        if staging.terms.waits_until > staging.terms.now:
+            waiting = Waiting.counted(connection, ticket.kind, parameters)
         n_met = 0
         if staging.has_known_symbols:
             met = connection.execute(sql("sources", "find_changed_bars"), parameters).one()
@@ -100,4 +121,4 @@ def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> t
             run("name_new_symbols")
         if n_met + n_rejected < staging.n_read:
             n_new = run("add_bars")
-    return n_new, n_changed, n_rejected
+    return n_new, n_changed, n_rejected, waiting

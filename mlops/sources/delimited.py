@@ -2,7 +2,7 @@
 
 Arrow's reader is fast but numbers no lines and stops at the first oddity. So the file is cut into blocks at the ends
 of records (a newline outside quotes) with numpy, which also gives the line numbers, and Arrow parses each block. What
-is held in memory is one block, however long the file is.
+is held in memory is one block, however long the file is and whatever it holds: rows and headers have a limit.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_BYTES = 8 << 20
+_BLOCK_RECORDS = 200_000
+"""No more records are handed on at once: a line of one letter costs a thousand bytes until it is rejected."""
+_LONGEST_RECORD = 1 << 20
+"""Bytes. A row of bars has a hundred; a thousand columns make ten thousand."""
 _DELIMITERS = ",;\t|"
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 
@@ -32,7 +36,7 @@ def read_delimited(
     `assign` says of the names in the header which column holds which field. The delimiter (comma, semicolon, tab or
     bar) is told from the header. Blank lines are passed over but counted. A line with too many or too few values is a
     fault of that row, unless it is the last: then the file is cut off.
-    Raises SourceError where the file is empty, cut off, or no text in UTF-8.
+    Raises SourceError where the file is empty, cut off, no text in UTF-8, or has a row of more than a MiB.
     """
     reader: _BlockReader | None = None
     for first_line, block, is_last in _blocks(stream, where):
@@ -61,15 +65,26 @@ def _blocks(stream: io.BufferedIOBase, where: str) -> Iterator[tuple[int, bytes,
             raise SourceError(f"{where} is neither CSV nor Parquet: it holds binary data.", file=where)
         if b"\r" in data and b"\n" not in data:
             data = data.replace(b"\r", b"\n")
-        if not following:
-            yield line, data, True
-            return
-        ends = _record_ends(np.frombuffer(data, dtype=np.uint8))
-        cut = int(ends[-1]) + 1 if len(ends) else 0
-        if cut:
-            yield line, data[:cut], False
-            line += data.count(b"\n", 0, cut)
-        carried, chunk = data[cut:], following
+        ends = _record_ends(np.frombuffer(data, dtype=np.uint8)) + 1
+        whole = len(data) if not following else int(ends[-1]) if len(ends) else 0
+        begin = 0
+        for cut in [*ends[_BLOCK_RECORDS - 1 :: _BLOCK_RECORDS].tolist(), whole]:
+            if cut > begin:
+                yield line, data[begin:cut], cut == len(data) and not following
+                line += data.count(b"\n", begin, cut)
+                begin = cut
+        if len(data) - begin > _LONGEST_RECORD:
+            raise _too_long(where, line)
+        carried, chunk = data[begin:], following
+
+
+def _too_long(where: str, line: int) -> SourceError:
+    return SourceError(
+        f"{where}, line {line}: a row of more than a MiB, which no row of prices is. A quote that is not closed, or no "
+        "CSV at all: write the file again.",
+        file=where,
+        line=line,
+    )
 
 
 def _record_ends(data: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -85,6 +100,9 @@ def _header(block: bytes, where: str) -> tuple[str, int, bytes]:
     """Return the header, how many lines it takes with the blank ones before it, and the rest of the block."""
     body = block.lstrip(b"\r\n")
     header, _, rest = body.partition(b"\n")
+    n_lines = block.count(b"\n", 0, len(block) - len(body)) + 1
+    if len(header) > _LONGEST_RECORD:
+        raise _too_long(where, n_lines)
     try:
         text = header.decode("utf-8").rstrip("\r")
     except UnicodeDecodeError as error:
@@ -93,7 +111,7 @@ def _header(block: bytes, where: str) -> tuple[str, int, bytes]:
         ) from error
     if not text.strip():
         raise SourceError(f"{where} is empty. Write the file again.", file=where)
-    return text, block.count(b"\n", 0, len(block) - len(body)) + 1, rest
+    return text, n_lines, rest
 
 
 class _BlockReader:
@@ -172,6 +190,8 @@ class _BlockReader:
         newlines = np.flatnonzero(data == _NEWLINE)
         lines: NDArray[np.int64] = first_line + np.searchsorted(newlines, starts)
         length = ends - starts
+        if length.max(initial=0) > _LONGEST_RECORD:
+            raise _too_long(self.where, int(lines[length.argmax()]))
         blank = (length == 0) | ((length == 1) & (data[np.minimum(starts, len(data) - 1)] == _RETURN))
         of_records: NDArray[np.int64] = lines[~blank]
         return of_records

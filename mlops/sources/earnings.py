@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
@@ -10,10 +10,10 @@ from sqlalchemy import Connection, text
 from mlops import clock
 from mlops.exceptions import SourceError
 from mlops.sources.calendars import EARLIEST, extend_sessions
-from mlops.sources.faults import Faults, file_faults
+from mlops.sources.faults import Faults, file_faults, refuse_if_hopeless
 from mlops.sources.layout import EARNINGS, Batch, Source, first_taken, readable
-from mlops.sources.report import Ingested, Ticket, report
-from mlops.sources.values import read_moments, read_numbers, read_text
+from mlops.sources.report import NOT_YET, Ingested, Ticket, Waiting, report
+from mlops.sources.values import name_fault, read_moments, read_numbers, read_text
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
 from mlops.warehouse.locks import take_lock
@@ -28,27 +28,38 @@ RELEASES = {"pre": "pre", "bmo": "pre", "post": "post", "amc": "post"}
 _COLUMNS = ("line", "symbol_id", "ticker", "date", "quarter", "eps_estimate", "eps_actual", "release")
 
 
-def ingest_earnings(warehouse: Warehouse, source: Source, *, now: datetime | None = None) -> Ingested:
+def ingest_earnings(
+    warehouse: Warehouse, source: Source, *, now: datetime | None = None, waits_until: datetime | None = None
+) -> Ingested:
     """Take the announcements of `source` into `market.earnings` and return what became of its rows.
 
     The moment of a release is not in such files, so the latest that is possible stands for it, as `ts` and `known_at`:
     the open of the day's session (`pre`; of the next session where the day has none), or the end of the day in the
-    exchange's timezone (`post`). A release after `now` is rejected, and so is a symbol that has no bars.
+    exchange's timezone (`post`). A release after `now` is rejected, or left to wait where it is known by `waits_until`
+    (see `Ingested`). A symbol that has no bars is rejected.
 
     Raises SourceError where the source as a whole cannot be used; then nothing is written.
     """
     started_at = clock.now()
+    moment = now or started_at
+    last_moment = max(moment, waits_until or moment)
     with readable(source.name):
         batches = first_taken(source.batches(EARNINGS))
     with readable(source.name), warehouse.begin() as connection:
         take_lock(connection, "market.earnings")
         ticket = Ticket.drawn(connection, "earnings", source.name, started_at)
         connection.execute(sql("sources", "stage_earnings"))
-        staging = _Staging(connection)
+        staging = _Staging(connection, last_moment)
         for batch in batches:
             staging.take(batch)
+            refuse_if_hopeless(source.name, staging.n_faults, staging.n_read)
         staging.finish(source.name)
-        parameters = ticket.parameters | {"now": now or clock.now(), "has_quarter": staging.has_quarter}
+        parameters = ticket.parameters | {
+            "now": moment,
+            "waits_until": last_moment,
+            "not_yet": NOT_YET,
+            "has_quarter": staging.has_quarter,
+        }
 
         def run(name: str) -> int:
             return int(connection.execute(sql("sources", name), parameters).rowcount)
@@ -56,6 +67,8 @@ def ingest_earnings(warehouse: Warehouse, source: Source, *, now: datetime | Non
         connection.execute(text("ANALYZE staged_earnings"))
         run("time_earnings")
         rejected = staging.n_faults + run("judge_earnings")
+        refuse_if_hopeless(source.name, rejected, staging.n_read)
+        waiting = Waiting.counted(connection, ticket.kind, parameters)
         changed = run("find_changed_earnings")
         if changed:
             run("keep_superseded_earnings")
@@ -68,14 +81,16 @@ def ingest_earnings(warehouse: Warehouse, source: Source, *, now: datetime | Non
             changed=changed,
             rejected=rejected,
             sha256=source.sha256,
+            waiting=waiting,
         )
 
 
 class _Staging:
     """Fills the temporary tables batch by batch."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, last_moment: datetime) -> None:
         self.connection = connection
+        self.last_day = max(last_moment, clock.now()).astimezone(UTC).date()
         self.n_read = self.n_faults = self.n_unreadable = 0
         self.has_quarter = False
         self.symbols = {
@@ -90,7 +105,7 @@ class _Staging:
         self.has_quarter = "quarter" in table.column_names
         faults = Faults(table)
         tickers = read_text(table.column("symbol")).to_pylist()
-        moments = read_moments(table.column("date"))
+        moments = read_moments(table.column("date"), "date")
         days = moments.values.astype("datetime64[D]")
         releases = [
             None if word is None else RELEASES.get(word.lower())
@@ -103,18 +118,20 @@ class _Staging:
         faults.add(moments.missing, "date is missing")
         faults.add(moments.unreadable, "date is no date")
         faults.add(days < np.datetime64(EARLIEST), f"date is before {EARLIEST.year}")
-        faults.add(days > np.datetime64(clock.now().date()) + 1, "the release is in the future")
+        faults.add(days > np.datetime64(self.last_day) + 1, "the release is in the future")
         faults.add(_which(release is None for release in releases), "release is neither pre nor post")
         eps = {}
         for name in ("eps_estimate", "eps_actual"):
             eps[name], unreadable = read_numbers(table.column(name))
             faults.add(unreadable, f"{name} is no number")
+        quarters = read_text(table.column("quarter")).to_pylist() if self.has_quarter else [None] * table.num_rows
+        for why, rows_at_fault in _unfit(quarters).items():
+            faults.add(rows_at_fault, f"quarter {why}")
         self.n_read += table.num_rows + len(batch.faults)
         self.n_unreadable += int(np.count_nonzero(moments.unreadable))
         self.n_faults += file_faults(self.connection, [*batch.faults, *faults.rows()])
 
         good = np.flatnonzero(faults.none)
-        quarters = read_text(table.column("quarter")).to_pylist() if self.has_quarter else [None] * table.num_rows
         lines = table.column("line").to_pylist()
         oldest: dict[str, Any] = {}
         rows = []
@@ -137,6 +154,12 @@ def _which(flags: Any) -> NDArray[np.bool_]:  # noqa: ANN401
     import numpy as np
 
     return np.fromiter(flags, dtype=np.bool_)
+
+
+def _unfit(names: list[str | None]) -> dict[str, NDArray[np.bool_]]:
+    """Return which of `names` will not do, by the reason."""
+    whys = [None if name is None else name_fault(name) for name in names]
+    return {why: _which(each == why for each in whys) for why in whys if why is not None}
 
 
 def _null(values: NDArray[np.float64], row: np.intp) -> float | None:

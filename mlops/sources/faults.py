@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
+from mlops.exceptions import SourceError
+from mlops.printable import cut
 from mlops.sources.layout import RowFault
 from mlops.warehouse.copying import copy_rows
 
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+
+MOST_REJECTED = 1_000_000
+"""A file with more rejected rows than this, and fewer others, is refused."""
+_LONGEST_VALUE = 1000
+"""Characters of what a rejected row says that are kept."""
 
 
 class Faults:
@@ -45,8 +53,11 @@ class Faults:
         import numpy as np
 
         at_fault = np.flatnonzero(self.code)
-        for row, code in zip(self.table.take(at_fault).to_pylist(), self.code[at_fault], strict=True):
-            yield RowFault(row.pop("line"), self.reasons[code], row)
+        rows = self.table.take(at_fault)
+        lines = rows.column("line").to_pylist()
+        columns = {name: _values(rows.column(name)) for name in rows.column_names if name != "line"}
+        for row, (line, code) in enumerate(zip(lines, self.code[at_fault], strict=True)):
+            yield RowFault(line, self.reasons[code], {name: values[row] for name, values in columns.items()})
 
 
 def file_faults(connection: Connection, faults: Iterable[RowFault]) -> int:
@@ -57,14 +68,35 @@ def file_faults(connection: Connection, faults: Iterable[RowFault]) -> int:
     return len(rows)
 
 
+def refuse_if_hopeless(where: str, n_rejected: int, n_read: int) -> None:
+    """Raise SourceError where so many rows are rejected that to keep them would fill the database with nothing."""
+    if n_rejected > MOST_REJECTED and 2 * n_rejected > n_read:
+        raise SourceError(
+            f"Most rows of {where} are wrong: {n_rejected:,} of the first {n_read:,}. Nothing was taken in. Take the "
+            "file's first thousand rows, and market.rejects will say why.",
+            file=where,
+        )
+
+
+def _values(column: pa.ChunkedArray) -> list[object]:
+    """Return the values of a column; as text where Python has no such dates."""
+    import pyarrow as pa
+
+    try:
+        values: list[object] = column.to_pylist()
+    except (OverflowError, ValueError):
+        values = column.cast(pa.string()).to_pylist()
+    return values
+
+
 def _as_json(fault: RowFault) -> str:
     return json.dumps({name: _plain(value) for name, value in fault.row.items() if value is not None})
 
 
 def _plain(value: object) -> object:
-    """Return a value as JSON in PostgreSQL can hold it: no NaN, no NUL character."""
+    """Return a value as JSON in PostgreSQL can hold it: no NaN, no NUL character, and of a length to look at."""
     if isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    return str(value).replace("\x00", "\ufffd")
+    return cut(str(value).replace("\x00", "\ufffd"), _LONGEST_VALUE)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
+import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlops.exceptions import SourceError
 from mlops.printable import printable
 from mlops.sources.delimited import read_delimited
 from mlops.sources.layout import Batch, Layout, assign_columns
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from mlops.sources.parquet import read_parquet
 
 _PARQUET, _GZIP = b"PAR1", b"\x1f\x8b"
 _REFUSED = {
@@ -29,18 +28,28 @@ _REFUSED = {
     b"\xff\xfe": "is text in UTF-16. Save it in UTF-8",
     b"\xfe\xff": "is text in UTF-16. Save it in UTF-8",
 }
-_BATCH_ROWS = 131_072
+_UNPACKED_ANYHOW = 64 << 20
+_UNPACKED_TIMES = 200
+"""A gzip stream may have 64 MiB, or 200 times its own size: prices have ten to twenty times, zeros a thousand."""
 
 
 class FileSource:
     """A file of bars or earnings.
 
     `mapping` says which column holds which field where the names do not; `symbol` stands for a column of symbols in a
-    file of one. Nothing is read before `batches`.
+    file of one. `opened` opens the file where more is to be minded than its name. Nothing is read before `batches`.
     """
 
-    def __init__(self, path: Path, *, mapping: Mapping[str, str] | None = None, symbol: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mapping: Mapping[str, str] | None = None,
+        symbol: str | None = None,
+        opened: Callable[[], BufferedReader] | None = None,
+    ) -> None:
         self.path = path
+        self.open = opened or partial(open_regular, path)
         self.mapping = dict(mapping or {})
         self.constants = {"symbol": symbol} if symbol else {}
         self.sha256: str | None = None
@@ -75,8 +84,14 @@ class FileSource:
     @contextmanager
     def _opened(self) -> Iterator[BufferedReader]:
         try:
-            with self.path.open("rb") as stream:
+            with self.open() as stream:
                 yield stream
+        except _NotRegularError as error:
+            raise SourceError(
+                f"{self.name} is a pipe, a terminal or a device, and a file is read twice. Write it to a file first: "
+                "`cat > bars.csv`, for example.",
+                file=self.name,
+            ) from error
         except FileNotFoundError as error:
             raise SourceError(f"There is no file {self.name}.", file=self.name) from error
         except IsADirectoryError as error:
@@ -88,7 +103,7 @@ class FileSource:
         except OSError as error:
             raise SourceError(f"{self.name} cannot be read: {error.strerror or error}.", file=self.name) from error
 
-    def _content(self, stream: BufferedIOBase, layout: Layout) -> Iterator[Batch]:
+    def _content(self, stream: BufferedReader, layout: Layout) -> Iterator[Batch]:
         head = stream.read(8)
         stream.seek(0)
         if not head:
@@ -97,7 +112,7 @@ class FileSource:
             if head.startswith(magic):
                 raise SourceError(f"{self.name} {message}.", file=self.name)
         if head.startswith(_PARQUET):
-            yield from self._parquet(stream, layout)
+            yield from read_parquet(stream, partial(self._assigned, layout), self.name)
         elif self.path.suffix.lower() in {".parquet", ".pq"}:
             raise SourceError(
                 f"{self.name} is not Parquet, whatever its name says. Write it again, or name it .csv if it is text.",
@@ -114,33 +129,61 @@ class FileSource:
     def _assigned(self, layout: Layout, found: list[str]) -> dict[str, int]:
         return assign_columns(found, layout, self.mapping, self.constants, self.name)
 
-    def _gzipped(self, stream: BufferedIOBase, layout: Layout) -> Iterator[Batch]:
+    def _gzipped(self, stream: BufferedReader, layout: Layout) -> Iterator[Batch]:
         try:
             with gzip.GzipFile(fileobj=stream, mode="rb") as unpacked:
-                yield from self._delimited(unpacked, layout)
+                yield from self._delimited(_Bounded(unpacked, self._most_unpacked(stream), self.name), layout)
         except EOFError as error:
             raise SourceError(f"{self.name} is cut off: its gzip stream has no end. Get the whole file.") from error
         except (gzip.BadGzipFile, zlib.error) as error:
             raise SourceError(f"{self.name} is damaged: {error}. Get the file again.", file=self.name) from error
 
-    def _parquet(self, stream: BufferedIOBase, layout: Layout) -> Iterator[Batch]:
-        import numpy as np
-        import pyarrow as pa
-        from pyarrow import parquet
+    @staticmethod
+    def _most_unpacked(stream: BufferedReader) -> int:
+        return max(_UNPACKED_ANYHOW, _UNPACKED_TIMES * os.fstat(stream.fileno()).st_size)
 
-        try:
-            file = parquet.ParquetFile(stream)
-            found = file.schema_arrow.names
-            assigned = self._assigned(layout, found)
-            line = 1
-            for rows in file.iter_batches(_BATCH_ROWS, columns=[found[position] for position in assigned.values()]):
-                columns: dict[str, pa.Array] = {name: rows.column(found[at]) for name, at in assigned.items()}
-                numbers = np.arange(line, line + rows.num_rows, dtype=np.int64)
-                yield Batch(pa.table(columns | {"line": pa.array(numbers)}))
-                line += rows.num_rows
-        except (pa.ArrowInvalid, OSError) as error:
+
+class _Bounded(BufferedIOBase):
+    """Reads `stream` up to a number of bytes; more of them raise SourceError."""
+
+    def __init__(self, stream: BufferedIOBase, most: int, where: str) -> None:
+        self.stream, self.left, self.where = stream, most, where
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self.stream.read(size)
+        self.left -= len(data)
+        if self.left < 0:
             raise SourceError(
-                f"{self.name} is no whole Parquet file ({str(error).splitlines()[0][:120]}). "
-                "It is cut off or damaged: get it again.",
-                file=self.name,
-            ) from error
+                f"{self.where} unpacks to more than {_UNPACKED_TIMES} times its size, which prices never do. "
+                "Write it again.",
+                file=self.where,
+            )
+        return data
+
+
+class _NotRegularError(OSError):
+    """What was opened holds no bytes that stay: a pipe, a terminal, a device."""
+
+
+def open_regular(path: str | Path, *, flags: int = 0, folder: int | None = None) -> BufferedReader:
+    """Open a file for reading and make sure, on what was opened, that it is one; wait for nobody's pipe.
+
+    `flags` are more flags of open(2); `folder` is the descriptor of the folder in which a relative `path` lies. Raises
+    OSError: IsADirectoryError among others, and one of its own for a pipe, a terminal, a socket or a device.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | flags, dir_fd=folder)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, or a device that is not there
+            raise _NotRegularError(path) from error
+        raise
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(path)
+        if not stat.S_ISREG(mode):
+            raise _NotRegularError(path)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise

@@ -1,4 +1,4 @@
--- Reject what cannot be true, each row for the first reason that holds. In PostgreSQL NaN equals NaN and is above
+-- Reject what cannot be true, and note what is not known yet, each row for the first reason that holds. In PostgreSQL NaN equals NaN and is above
 -- all numbers; a missing volume or adjusted close is no fault. The bounds on size are those within which the squares and
 -- quotients of features can be computed. One row per rejected line.
 INSERT INTO rejected_lines (line, reason)
@@ -29,7 +29,8 @@ FROM (
             WHEN adj_close > 1e15 AND adj_close < 'Infinity' THEN 'adj_close is above 1e15'
             WHEN adj_close < 1e-15 THEN 'adj_close is below 1e-15'
             WHEN known_at > '-infinity' AND known_at < ends_at THEN 'known_at is before the end of the bar'
-            WHEN greatest(known_at, ends_at) > :now THEN 'the bar is in the future'
+            WHEN greatest(known_at, ends_at) > :waits_until THEN 'the bar is in the future'
+            WHEN greatest(known_at, ends_at) > :now THEN CAST(:not_yet AS text)
         END AS reason
     FROM staged_bars
 ) AS judged

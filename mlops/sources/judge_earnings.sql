@@ -1,4 +1,4 @@
--- Reject what cannot be true, each row for the first reason that holds; of several rows for one announcement the first
+-- Reject what cannot be true, and note what is not known yet, each row for the first reason that holds; of several rows for one announcement the first
 -- that can be true stands. One row per rejected line.
 WITH judged AS MATERIALIZED (
     SELECT
@@ -8,7 +8,8 @@ WITH judged AS MATERIALIZED (
         CASE
             WHEN eps_estimate IS NULL AND eps_actual IS NULL THEN 'estimate and actual are both missing'
             WHEN abs(eps_estimate) = 'Infinity' OR abs(eps_actual) = 'Infinity' THEN 'an EPS is not finite'
-            WHEN ts IS NULL OR ts > :now THEN 'the release is in the future'
+            WHEN ts IS NULL OR ts > :waits_until THEN 'the release is in the future'
+            WHEN ts > :now THEN CAST(:not_yet AS text)
         END AS reason
     FROM staged_earnings
 ),

@@ -14,10 +14,15 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol
 
-from mlops.exceptions import SourceError
+from mlops.exceptions import DataRefusedError, SourceError
+from mlops.printable import cut
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_MOST_COLUMNS = 10_000
+_SHOWN_COLUMNS, _SHOWN_LENGTH = 20, 40
+"""So much of a header is quoted in a message: whatever is called a header may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class Source(Protocol):
 
 @contextmanager
 def readable(name: str) -> Iterator[None]:
-    """Turn what the readers of files raise, wherever it comes up, into a SourceError: the file is at fault."""
+    """Turn what the readers of files raise, and the database of their content, into a SourceError of the file."""
     import pyarrow as pa
 
     try:
@@ -123,6 +128,8 @@ def readable(name: str) -> Iterator[None]:
             "values only.",
             file=name,
         ) from error
+    except DataRefusedError as error:
+        raise SourceError(f"{name} holds what cannot be stored. {error}", file=name) from error
 
 
 def first_taken(batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -142,7 +149,13 @@ def assign_columns(
     `mapping` names columns for fields; `constants` are fields that need no column. Raises SourceError where a field
     has no column or more than one, saying which columns there are and how to name the right one.
     """
-    columns = ", ".join(repr(name) for name in found) or "none"
+    if len(found) > _MOST_COLUMNS:
+        raise SourceError(
+            f"{where} has {len(found):,} columns, and no more than {_MOST_COLUMNS:,} are read. Take out those that are "
+            "not needed.",
+            file=where,
+        )
+    columns = _quoted(found)
     assigned = {
         _field_named(key, layout): _position(name, found, f"{where} has no column {name!r}. It has: {columns}.")
         for key, name in mapping.items()
@@ -163,15 +176,16 @@ def assign_columns(
         ]
         if each.name in constants:
             if candidates:
+                column = _quoted([found[candidates[0]]])
                 raise SourceError(
-                    f"{where} has a column {found[candidates[0]]!r} for {each.name}, and --{each.name} is given, too. "
+                    f"{where} has a column {column} for {each.name}, and --{each.name} is given, too. "
                     f"Leave out --{each.name}, or take the column out of the file.",
                     file=where,
                     field=each.name,
                 )
             continue
         if len(candidates) > 1:
-            names = " and ".join(repr(found[position]) for position in candidates)
+            names = _quoted([found[position] for position in candidates], " and ")
             raise SourceError(
                 f"{where} has more than one column for {each.name}: {names}. Say which: --map {each.name}=NAME.",
                 file=where,
@@ -190,6 +204,12 @@ def assign_columns(
             found=list(found),
         )
     return assigned
+
+
+def _quoted(names: Sequence[str], between: str = ", ") -> str:
+    shown = [repr(cut(name, _SHOWN_LENGTH)) for name in names[:_SHOWN_COLUMNS]]
+    more = [f"{len(names) - _SHOWN_COLUMNS:,} more"] if len(names) > _SHOWN_COLUMNS else []
+    return between.join(shown + more) or "none"
 
 
 def _field_named(key: str, layout: Layout) -> str:

@@ -12,13 +12,38 @@ from sqlalchemy import Connection
 from mlops.domain import IngestCounts
 from mlops.warehouse import sql
 
+NOT_YET = "not known yet"
+"""Why a row is left out of an ingest without being rejected: its source will be taken in again."""
+
+IN_THE_FUTURE = frozenset({"the bar is in the future", "the release is in the future"})
+"""Why a row is rejected that may be true another day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The rows of a source that are known later than the ingest, but soon: how many, and when (UTC) they all are."""
+
+    n: int = 0
+    known_by: datetime | None = None
+
+    @classmethod
+    def counted(cls, connection: Connection, kind: str, parameters: Mapping[str, object]) -> Waiting:
+        """Count them among the staged rows, which have been judged."""
+        row = connection.execute(sql("sources", f"waiting_{kind}"), parameters).one()
+        return cls(row.n, row.known_by)
+
 
 @dataclass(frozen=True, slots=True)
 class Ingested(IngestCounts):
-    """The counts of one ingest, its id in `market.ingests`, and how many rows were rejected for which reason."""
+    """The counts of one ingest, its id in `market.ingests`, and how many rows were rejected for which reason.
+
+    Where rows wait, the source is to be taken in again. What is wrong with others is in `reasons` already, but they are
+    not counted, and rejected only when no row waits any more: else each time they would be rejected again.
+    """
 
     ingest_id: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
+    waiting: Waiting = Waiting()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -64,9 +89,16 @@ def report(
     rejected: int,
     sha256: str | None,
     timeframe: str | None = None,
+    waiting: Waiting = Waiting(),
 ) -> Ingested:
-    """Write the ingest and its rejected rows down, and return what the caller is told."""
+    """Write the ingest and its rejected rows down, and return what the caller is told.
+
+    `rejected` counts the rows that wait, too. An ingest of which all rows wait leaves no trace.
+    """
     reasons = {row.reason: row.n for row in connection.execute(sql("sources", "count_reasons"))}
+    reasons.pop(NOT_YET, None)
+    if waiting.n:
+        read, rejected = read - rejected, 0
     ingested = Ingested(
         read=read,
         new=new,
@@ -75,7 +107,10 @@ def report(
         rejected=rejected,
         ingest_id=ticket.ingest_id,
         reasons=reasons,
+        waiting=waiting,
     )
+    if waiting.n and not read:
+        return ingested
     about = ticket.parameters | ingested.counts | {"sha256": sha256, "timeframe": timeframe}
     connection.execute(sql("sources", "note_ingest"), about)
     if rejected:

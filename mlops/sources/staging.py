@@ -15,7 +15,7 @@ from mlops.sources.calendars import EARLIEST, exchange_timezone, extend_sessions
 from mlops.sources.faults import Faults, file_faults
 from mlops.sources.layout import Batch
 from mlops.sources.terms import SymbolTerms, Terms
-from mlops.sources.values import Moments, local_days, localize, read_moments, read_numbers, read_text
+from mlops.sources.values import Moments, local_days, localize, name_fault, read_moments, read_numbers, read_text
 from mlops.warehouse.copying import copy_arrays, copy_rows
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class BarStaging:
         self.columns |= set(table.column_names)
         faults = Faults(table)
         by_number, numbers = self._symbols_of(table.column("symbol"), faults)
-        moments = read_moments(table.column("ts"))
+        moments = read_moments(table.column("ts"), "ts")
         faults.add(moments.missing, "ts is missing")
         faults.add(moments.unreadable, "ts is no date or time")
         moments = self._plausible(moments, "ts", faults)
@@ -113,14 +113,19 @@ class BarStaging:
         self.last = max(last, self.last or last)
 
     def _symbols_of(self, column: Any, faults: Faults) -> tuple[dict[int, SymbolTerms], NDArray[np.int64]]:  # noqa: ANN401
-        """Return the symbols of a batch by number, and each row's number (0 where it has no symbol)."""
+        """Return the symbols of a batch by number, and each row's number (0 where it has none that will do)."""
         import numpy as np
         import pyarrow.compute as pc
 
         encoded = pc.dictionary_encode(read_text(column)).combine_chunks()
-        symbols = [self._symbol(ticker) for ticker in encoded.dictionary.to_pylist()]
-        codes = pc.fill_null(encoded.indices, len(symbols)).to_numpy(zero_copy_only=False)
-        numbers = np.array([*(symbol.number for symbol in symbols), 0], dtype=np.int64)[codes]
+        tickers = encoded.dictionary.to_pylist()
+        unfit = [name_fault(ticker) for ticker in tickers]
+        symbols = [self._symbol(ticker) for ticker, why in zip(tickers, unfit, strict=True) if why is None]
+        by_ticker = {symbol.ticker: symbol.number for symbol in symbols}
+        codes = pc.fill_null(encoded.indices, len(tickers)).to_numpy(zero_copy_only=False)
+        for why in {*unfit} - {None}:
+            faults.add(np.isin(codes, [code for code, each in enumerate(unfit) if each == why]), f"symbol {why}")
+        numbers = np.array([*(by_ticker.get(ticker, 0) for ticker in tickers), 0], dtype=np.int64)[codes]
         faults.add(numbers == 0, "symbol is missing")
         return {symbol.number: symbol for symbol in symbols}, numbers
 
@@ -137,7 +142,7 @@ class BarStaging:
 
         if "known_at" not in table.column_names:
             return np.full(table.num_rows, np.datetime64("NaT"), dtype="datetime64[us]")
-        moments = read_moments(table.column("known_at"))
+        moments = read_moments(table.column("known_at"), "known_at")
         faults.add(moments.unreadable | moments.dated, "known_at is no time")
         return self._utc(self._plausible(moments, "known_at", faults), "known_at", faults)
 
@@ -147,7 +152,7 @@ class BarStaging:
 
         too_early = moments.values < np.datetime64(EARLIEST)
         too_late = moments.values > np.datetime64(
-            (self.terms.now.astimezone(UTC) + timedelta(days=2)).replace(tzinfo=None)
+            (self.terms.waits_until.astimezone(UTC) + timedelta(days=2)).replace(tzinfo=None)
         )
         faults.add(too_early, f"{name} is before {EARLIEST.year}")
         faults.add(too_late, "the bar is in the future")

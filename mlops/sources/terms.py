@@ -29,17 +29,28 @@ class SymbolTerms:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the caller says about the rows, each part checked; None where nothing is said."""
+    """What the caller says about the rows, each part checked; None where nothing is said.
+
+    `waits_until` is `now` where rows that are not known yet are rejected, and later where they wait.
+    """
 
     timeframe: str | None
     exchange: str | None
     asset_class: str | None
     timezone: str | None
     now: datetime
+    waits_until: datetime
 
     @classmethod
     def checked(
-        cls, timeframe: str | None, exchange: str | None, asset_class: str | None, timezone: str | None, now: datetime
+        cls,
+        *,
+        timeframe: str | None,
+        exchange: str | None,
+        asset_class: str | None,
+        timezone: str | None,
+        now: datetime,
+        waits_until: datetime | None,
     ) -> Terms:
         """Return the terms. Raises SourceError where one of them names nothing that there is."""
         if timeframe is not None and timeframe not in TIMEFRAMES:
@@ -48,7 +59,8 @@ class Terms:
             raise SourceError(f"There is no asset class {asset_class!r}. Use one of {', '.join(_USUAL_EXCHANGE)}.")
         if timezone is not None:
             require_timezone(timezone)
-        return cls(timeframe, exchange_named(exchange) if exchange else None, asset_class, timezone, now)
+        known_exchange = exchange_named(exchange) if exchange else None
+        return cls(timeframe, known_exchange, asset_class, timezone, now, max(now, waits_until or now))
 
     @property
     def new_asset_class(self) -> str:

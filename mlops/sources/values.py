@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 MISSING = ("", "na", "n/a", "nan", "null", "none", "-")
 """How files write that there is no value, in lower case; a symbol is missing only where it is blank."""
 
+LONGEST_NAME = 64
+"""Characters of a ticker or a quarter: symbols of options have twenty, and an index takes no more than 2,700 bytes."""
+
+_YEARS_1_TO_9999 = (-62_135_596_800, 253_402_300_799)  # seconds since 1970
+_TICKS = {"D": 1 / 86_400, "s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # in a second
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 
 
@@ -71,12 +77,18 @@ def read_numbers(column: pa.ChunkedArray) -> tuple[Floats, Bools]:
     return values, np.array([word is not None and not _NUMBER.fullmatch(word) for word in words])
 
 
-def read_moments(column: pa.ChunkedArray) -> Moments:
-    """Return the dates and times of a column: typed, or ISO 8601 text with or without an offset."""
+def read_moments(column: pa.ChunkedArray, field: str) -> Moments:
+    """Return the dates and times of the column for `field`: typed, or ISO 8601 text with or without an offset.
+
+    A typed moment beyond the years 1 to 9999 is brought to their end: it is as implausible there.
+    Raises SourceError where the column is of a type that holds none.
+    """
     import numpy as np
     import pyarrow as pa
 
     kind, no, yes = column.type, np.zeros(len(column), dtype=np.bool_), np.ones(len(column), dtype=np.bool_)
+    if pa.types.is_null(kind):
+        return Moments(np.full(len(column), np.datetime64("NaT"), dtype="datetime64[us]"), no, no, no)
     if pa.types.is_date(kind):
         return Moments(_micros(column), aware=no, dated=yes, unreadable=no)
     if pa.types.is_timestamp(kind):
@@ -84,7 +96,7 @@ def read_moments(column: pa.ChunkedArray) -> Moments:
     if pa.types.is_integer(kind):
         column = column.cast(pa.string())
     elif not _is_text(kind):
-        raise SourceError(f"A column of dates holds {kind} instead. Name another with --map ts=NAME.")
+        raise SourceError(f"The column for {field} holds {kind}, not dates. Name another with --map {field}=NAME.")
     text = _stripped(column)
     for target, aware, dated in (
         (pa.date32(), no, yes),
@@ -106,6 +118,15 @@ def read_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
     usable = pc.and_(pc.not_equal(text, ""), pc.invert(pc.match_substring(text, "\x00")))
     return pc.if_else(usable, text, pa.scalar(None, pa.string()))
+
+
+def name_fault(name: str) -> str | None:
+    """Return why `name` will not do as a ticker or the like, None where it will."""
+    if len(name) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} characters"
+    if not name.isprintable():
+        return "has a character that cannot be printed"
+    return None
 
 
 def localize(naive: Times, timezone: str) -> tuple[Times, Bools, Bools]:
@@ -207,12 +228,14 @@ def _micros(column: pa.ChunkedArray) -> Times:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("us"))
-    micros = pc.CastOptions(pa.timestamp("us", column.type.tz), allow_time_truncate=True)
-    try:
-        counted = column.cast(options=micros).cast(pa.int64())
-    except pa.ArrowInvalid as error:
-        raise SourceError(f"A column of times holds one beyond the year 290000: {error}.") from error
-    values: Times = pc.fill_null(counted, np.iinfo(np.int64).min).to_numpy().view("datetime64[us]")
-    return values
+    kind = column.type
+    unit = "D" if pa.types.is_date32(kind) else "ms" if pa.types.is_date64(kind) else kind.unit
+    width = pa.int32() if unit == "D" else pa.int64()
+    missing = np.iinfo(np.int64).min
+    ticks = pc.fill_null(column.cast(width).cast(pa.int64()), missing).to_numpy()
+    if unit != "ns":  # whose 64 bits end in 2262
+        first, last = (int(second * _TICKS[unit]) for second in _YEARS_1_TO_9999)
+        if (ticks > last).any() or (ticks < first).any():
+            ticks = np.where(ticks == missing, missing, np.clip(ticks, first, last))
+    micros: Times = ticks.view(f"datetime64[{unit}]").astype("datetime64[us]")
+    return micros

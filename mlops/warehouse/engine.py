@@ -13,10 +13,11 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError
 
 from mlops.domain import Role
 from mlops.exceptions import (
+    DataRefusedError,
     LockTimeoutError,
     NotMigratedError,
     SettingsError,
@@ -27,6 +28,7 @@ from mlops.warehouse.locks import take_lock
 
 _UNDEFINED = {"42P01", "3F000", "42704", "22023"}  # table, schema, object; role that SET ROLE does not find
 _FULL = {"53100", "58030"}
+_LIMIT_EXCEEDED = "54"  # the class of codes for a row or a value that is too large
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _PATIENCE = timedelta(minutes=10)
@@ -154,4 +156,6 @@ def _translated(error: DBAPIError) -> WarehouseError:
         )
     if state in _FULL:
         return WarehouseError(f"The database's disk is full or broken ({message}). Free some space and run it again.")
+    if isinstance(error, DataError | IntegrityError) or (state or "").startswith(_LIMIT_EXCEEDED):
+        return DataRefusedError(f"The database refused the data: {message}")
     return WarehouseError(f"The database refused: {message}")

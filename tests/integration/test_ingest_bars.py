@@ -1,5 +1,6 @@
 """Bars in the warehouse: what a file's rows become, row by row, against plain Python."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import exchange_calendars
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +19,7 @@ from sqlalchemy import text
 from mlops.domain import Role
 from mlops.exceptions import SourceError
 from mlops.sources import FileSource, Ingested, SampleSource, ingest_bars
+from mlops.sources.report import Waiting
 from mlops.warehouse import Warehouse
 
 HEADER = "symbol,date,open,high,low,close,volume"
@@ -94,6 +98,8 @@ UNTRUE = {
     "A,2017-07-05,10,11,9,10.5,many": "volume is no number",
     "A,2017-07-03,20,21,19,20.5,1": "duplicate of line 2",
     "A,2017-07-05,10,11,9": "5 values where the header has 7",
+    f"{'A' * 5000},2017-07-05,10,11,9,10.5,1": "symbol is longer than 64 characters",
+    "A\x1b[31m,2017-07-05,10,11,9,10.5,1": "symbol has a character that cannot be printed",
 }
 
 
@@ -113,6 +119,77 @@ def test_each_untrue_row_is_rejected_for_its_reason(taken: Any, warehouse: Wareh
     assert by_reason["5 values where the header has 7"] == {"text": "A,2017-07-05,10,11,9"}
     assert sum(ingested.reasons.values()) == len(UNTRUE)
     assert ingested.reasons["duplicate of an earlier line"] == 1
+
+
+def test_what_a_rejected_row_says_is_kept_at_a_length_to_look_at(taken: Any, warehouse: Warehouse) -> None:
+    taken(HEADER, GOOD, f"{'A' * 5000},2017-07-05,10,11,9,10.5,1", f"x{',' * 5000}", GOOD)
+    rejected = rows(warehouse, "SELECT row FROM market.rejects ORDER BY line")
+    texts = [max(map(str, row.row.values()), key=len) for row in rejected]
+    assert [(len(text), text[-1]) for text in texts[:2]] == [(1000, "…"), (1000, "…")]
+
+
+def test_a_file_of_nearly_nothing_but_rejected_rows_is_refused(
+    taken: Any, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a gigabyte of letters, one a line, would fill the database with a hundred."""
+    monkeypatch.setattr("mlops.sources.faults.MOST_REJECTED", 5)
+    for wrong in ("x", "A,2017-07-05,,11,9,10.5,1", GOOD):  # unreadable, untrue, once too often
+        with pytest.raises(SourceError, match=r"Most rows of .* are wrong: [67] of the first [78]"):
+            taken(HEADER, GOOD, *[wrong] * 6, "A,2017-07-06,10,11,9,10.5,1")
+    assert rows(warehouse, "SELECT FROM market.ingests") == []
+    assert counts(taken(HEADER, *["x"] * 5, GOOD)) == (6, 1, 0, 0, 5)
+
+
+def test_one_absurd_date_and_a_column_without_a_type_do_not_spoil_a_file(warehouse: Warehouse, tmp_path: Path) -> None:
+    days = pa.array([17350, 2**31 - 1, -(2**31)], pa.int32()).cast(pa.date32())  # the first is 2017-07-03
+    prices = {name: [1.0] * 3 for name in ("open", "high", "low", "close")}
+    pq.write_table(
+        pa.table({"symbol": ["A"] * 3, "date": days, "known_at": pa.nulls(3), **prices}), tmp_path / "bars.parquet"
+    )
+    assert counts(ingest_bars(warehouse, FileSource(tmp_path / "bars.parquet"), now=NOW)) == (3, 1, 0, 0, 2)
+    rejected = rows(warehouse, "SELECT line, reason FROM market.rejects ORDER BY line")
+    assert [tuple(row) for row in rejected] == [(2, "the bar is in the future"), (3, "ts is before 1900")]
+
+
+def test_bars_that_are_not_over_yet_wait_where_they_may(taken: Any, warehouse: Warehouse) -> None:
+    lines = (
+        HEADER,
+        "A,2017-07-18,10,11,9,10.5,1",
+        "A,2017-07-19,,11,9,10.5,1",
+        "A,2017-07-20,10,11,9,10.5,1",  # closes on the 20th at 20:00 UTC
+        "A,2099-07-20,10,11,9,10.5,1",
+        "B,2017-07-21,10,11,9,10.5,1",
+    )
+    noon, until = datetime(2017, 7, 20, 16, tzinfo=UTC), datetime(2017, 7, 27, tzinfo=UTC)
+    for attempt in range(3):
+        got = taken(*lines, now=noon, waits_until=until)
+        assert counts(got) == (1, 1, 0, 0, 0) if attempt == 0 else counts(got) == (1, 0, 0, 1, 0)
+        assert got.waiting == Waiting(2, datetime(2017, 7, 21, 20, tzinfo=UTC))
+        assert got.reasons == {"open is missing": 1, "the bar is in the future": 1}
+    assert rows(warehouse, "SELECT FROM market.rejects") == [], "rejected once, and at the end"
+    assert [row.ticker for row in rows(warehouse, "SELECT ticker FROM market.symbols")] == ["A"]
+    evening = taken(*lines, now=datetime(2017, 7, 20, 20, tzinfo=UTC), waits_until=until)
+    assert (counts(evening), evening.waiting.n) == ((2, 1, 0, 1, 0), 1)
+    later = taken(*lines, now=datetime(2017, 7, 21, 20, tzinfo=UTC), waits_until=until)
+    assert (counts(later), later.waiting.n) == ((5, 1, 0, 2, 2), 0)
+    rejected = rows(warehouse, "SELECT line, reason FROM market.rejects ORDER BY line")
+    assert [tuple(row) for row in rejected] == [(3, "open is missing"), (5, "the bar is in the future")]
+
+
+def test_an_ingest_of_which_all_waits_leaves_no_trace(taken: Any, warehouse: Warehouse) -> None:
+    noon, until = datetime(2017, 7, 20, 16, tzinfo=UTC), datetime(2017, 7, 27, tzinfo=UTC)
+    got = taken(HEADER, "A,2017-07-20,10,11,9,10.5,1", now=noon, waits_until=until)
+    assert (counts(got), got.waiting.n) == ((0, 0, 0, 0, 0), 1)
+    for table in ("symbols", "bars", "ingests", "rejects"):
+        assert rows(warehouse, f"SELECT FROM market.{table}") == []
+
+
+def test_what_the_database_cannot_hold_is_the_file_s_fault(taken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were a row to get past all checks: the error names the file, and does not pass for one of the server's."""
+    monkeypatch.setattr("mlops.sources.staging.name_fault", lambda _: None)
+    noise = "".join(hashlib.sha256(bytes([n])).hexdigest() for n in range(200))  # which no compression shortens
+    with pytest.raises(SourceError, match=r"bars.csv holds what cannot be stored. .* index row"):
+        taken(HEADER, f"{noise},2017-07-03,10,11,9,10.5,1")
 
 
 def test_only_a_row_that_can_be_true_makes_another_a_duplicate(taken: Any, warehouse: Warehouse) -> None:

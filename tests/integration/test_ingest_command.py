@@ -1,6 +1,10 @@
 """`forecastle ingest`, as a person and as a script read it."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +68,46 @@ def test_a_wrong_file_is_an_error_of_ours(database_url: str, file: Path) -> None
     assert code == 1
     assert isinstance(error, SourceError)
     assert "--map close=NAME" in str(error)
+
+
+def test_what_is_in_the_future_is_rejected_and_it_is_said_what_to_do(database_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text("symbol,date,open,high,low,close\nA,2017-07-03,10,11,9,10.5\nA,2099-07-01,10,11,9,10.5\n")
+    _, output, _ = run("bars", str(path), "--database-url", database_url)
+    assert output.splitlines()[-4:] == [
+        "rejected 1: the bar is in the future",
+        "Rejected rows with line and reason: market.rejects, ingest_id 1",
+        "What is in the future was not kept. Ingest it again when it is known, or put the file into the inbox, "
+        "where it waits.",
+        "2 read: 1 new, 0 changed, 0 unchanged, 1 rejected",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "stdin", "device", "socket"])
+def test_a_pipe_is_refused_with_advice_and_not_waited_for(database_url: str, tmp_path: Path, kind: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+    path = {"stdin": "/dev/stdin", "device": "/dev/null"}.get(kind, str(tmp_path / kind))
+    done = subprocess.run(
+        [sys.executable, "-c", "from mlops.cli import main; main()", "ingest", "bars", path,
+         "--database-url", database_url],
+        input="symbol,date\n", capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"{path} is a pipe, a terminal or a device, and a file is read twice. Write it to a file" in done.stderr
+
+
+def test_standard_input_that_is_a_file_will_do(database_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text("symbol,date,open,high,low,close\nA,2017-07-03,10,11,9,10.5\n")
+    with path.open() as file:
+        done = subprocess.run(
+            [sys.executable, "-c", "from mlops.cli import main; main()", "ingest", "bars", "/dev/stdin",
+             "--database-url", database_url],
+            stdin=file, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.stdout == "1 read: 1 new, 0 changed, 0 unchanged, 0 rejected\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from mlops.exceptions import SourceError
 from mlops.sources import FileSource, Ingested, SampleSource, ingest_bars, ingest_earnings
+from mlops.sources.report import Waiting
 from mlops.warehouse import Warehouse
 
 HEADER = "symbol,date,qtr,eps_est,eps,release_time"
@@ -80,6 +81,8 @@ UNTRUE = {
     "IBM,2912-12-31,,1,1,post": "the release is in the future",
     "AAPL,2012-07-24,,2,2,post": "duplicate of line 2",
     "IBM,2012-07-24,,1,1": "5 values where the header has 6",
+    f"IBM,2012-07-24,{'Q' * 65},1,1,pre": "quarter is longer than 64 characters",
+    "IBM,2012-07-24,12\x1b[2J,1,1,pre": "quarter has a character that cannot be printed",
 }
 
 
@@ -93,6 +96,27 @@ def test_each_untrue_row_is_rejected_for_its_reason(taken: Any, warehouse: Wareh
     assert by_reason["duplicate of line 2"] == {
         "symbol": "AAPL", "date": "2012-07-24", "eps_estimate": 2, "eps_actual": 2, "release": "post"
     }  # fmt: skip
+
+
+def test_a_release_that_is_still_to_come_waits_where_it_may(taken: Any, warehouse: Warehouse) -> None:
+    lines = (
+        HEADER,
+        "AAPL,2012-07-23,,1,1,pre",
+        "AAPL,2012-07-24,,1,1,post",  # over at the end of the day in New York
+        "IBM,2012-07-23,,,,pre",
+        "IBM,2912-07-24,,1,1,post",
+    )
+    options = {"now": datetime(2012, 7, 24, 22, tzinfo=UTC), "waits_until": datetime(2012, 7, 31, tzinfo=UTC)}
+    for attempt in range(2):
+        got = taken(*lines, **options)
+        assert counts(got) == (1, 1 - attempt, 0, attempt, 0)
+        assert got.waiting == Waiting(1, datetime(2012, 7, 25, 4, tzinfo=UTC))
+    assert rows(warehouse, "SELECT FROM market.rejects") == []
+    got = taken(*lines, **(options | {"now": datetime(2012, 7, 25, 4, tzinfo=UTC)}))
+    assert (counts(got), got.waiting.n) == ((4, 1, 0, 1, 2), 0)
+    assert [row.reason for row in rows(warehouse, "SELECT reason FROM market.rejects ORDER BY line")] == [
+        "estimate and actual are both missing", "the release is in the future"
+    ]  # fmt: skip
 
 
 def test_a_correction_keeps_its_predecessor_and_the_rest_is_untouched(taken: Any, warehouse: Warehouse) -> None:

@@ -183,7 +183,11 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytes
     path = written(tmp_path / "f.csv", f"{HEADER}\n{ROW}\n")
     path.chmod(0)
     if os.geteuid() == 0:  # root may read all: be refused the way the system would do it
-        monkeypatch.setattr(Path, "open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+
+        def refuse(*_: object, **__: object) -> int:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("os.open", refuse)
     with pytest.raises(SourceError, match="may not be read by this user"):
         rows_of(path)
 

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops.exceptions import SourceError
-from mlops.sources.values import local_days, localize, read_moments, read_numbers, read_text, require_timezone
+from mlops.sources.values import (
+    local_days,
+    localize,
+    name_fault,
+    read_moments,
+    read_numbers,
+    read_text,
+    require_timezone,
+)
 
 
 def column(values: list[object], kind: pa.DataType | None = None) -> pa.ChunkedArray:
@@ -48,7 +56,8 @@ def test_a_column_that_holds_no_numbers_is_unreadable_throughout() -> None:
 
 def test_dates_and_times_are_told_apart() -> None:
     moments = read_moments(
-        column(["2017-06-30", "20170630", "2017-06-30 09:30", "2017-06-30T09:30:00-04:00", "06/30/2017", "", None])
+        column(["2017-06-30", "20170630", "2017-06-30 09:30", "2017-06-30T09:30:00-04:00", "06/30/2017", "", None]),
+        "ts",
     )
     assert moments.dated.tolist() == [True, True, False, False, False, False, False]
     assert moments.aware.tolist() == [False, False, False, True, False, False, False]
@@ -64,7 +73,7 @@ def test_times_read_at_once_and_one_by_one_are_the_same(times: list[datetime], o
     zone = ZoneInfo("America/New_York") if offset else None
     words = [time.replace(tzinfo=zone).isoformat() for time in times]
     expected = [time.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None) if zone else time for time in times]
-    moments = read_moments(column(words + ["?"] * spoilt, pa.string()))
+    moments = read_moments(column(words + ["?"] * spoilt, pa.string()), "ts")
     assert moments.values[: len(times)].tolist() == expected
     assert moments.aware[: len(times)].all() == offset
 
@@ -72,16 +81,45 @@ def test_times_read_at_once_and_one_by_one_are_the_same(times: list[datetime], o
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("zone", [None, "America/New_York"])
 def test_typed_times_are_in_microseconds(unit: str, zone: str | None) -> None:
-    moments = read_moments(column([datetime(2017, 6, 30, 13, 30), None], pa.timestamp(unit, zone)))
+    moments = read_moments(column([datetime(2017, 6, 30, 13, 30), None], pa.timestamp(unit, zone)), "ts")
     assert moments.values[0] == np.datetime64("2017-06-30T13:30")
     assert np.isnat(moments.values[1])
     assert moments.aware.tolist() == [zone is not None] * 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "ticks"),
+    [
+        (pa.date32(), 2**31 - 1), (pa.date32(), -(2**31)), (pa.date64(), 2**62), (pa.timestamp("s"), 2**62),
+        (pa.timestamp("ms", "UTC"), 2**62), (pa.timestamp("us"), -(2**62)),
+    ],
+)  # fmt: skip
+def test_an_absurd_date_is_one_row_s_and_as_absurd_as_any(kind: pa.DataType, ticks: int) -> None:
+    """It is brought to the first or last year that Python knows, and rejected there as too early or too late."""
+    counted = pa.array([0, ticks, None], pa.int32() if kind == pa.date32() else pa.int64())
+    moments = read_moments(pa.chunked_array([counted.cast(kind)]), "ts")
+    first, absurd, missing = moments.values.tolist()
+    assert (first, missing) == (datetime(1970, 1, 1), None)
+    assert absurd.year == (9999 if ticks > 0 else 1)
+    assert not moments.unreadable.any()
+
+
+def test_a_column_without_a_type_holds_nothing() -> None:
+    moments = read_moments(column([None, None], pa.null()), "known_at")
+    assert moments.missing.all()
+
+
+def test_a_name_is_short_and_can_be_printed() -> None:
+    assert [name_fault(name) for name in ("BRK.B", "AAPL US Equity", "株式", "[/x]", "é" * 64)] == [None] * 5
+    assert name_fault("A" * 65) == "is longer than 64 characters"
+    for name in ("A\x1b[31m", "A\nB", "A\u202eB", "A\u200bB", "A\x7f"):
+        assert name_fault(name) == "has a character that cannot be printed"
+
+
 def test_a_column_of_something_else_holds_no_dates() -> None:
-    with pytest.raises(SourceError, match="A column of dates holds double"):
-        read_moments(column([1.5]))
-    assert read_moments(column([20170630, 1498800000])).unreadable.tolist() == [False, True]
+    with pytest.raises(SourceError, match=r"The column for ts holds double, not dates\. Name another with --map ts="):
+        read_moments(column([1.5]), "ts")
+    assert read_moments(column([20170630, 1498800000]), "ts").unreadable.tolist() == [False, True]
 
 
 @given(st.lists(st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1)), min_size=1, max_size=20))
