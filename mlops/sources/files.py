@@ -14,7 +14,7 @@ from functools import partial
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 
-from mlops.exceptions import SourceError
+from mlops.exceptions import ForecastleError, SourceError
 from mlops.printable import printable
 from mlops.sources.delimited import read_delimited
 from mlops.sources.layout import Batch, Layout, assign_columns
@@ -28,6 +28,8 @@ _REFUSED = {
     b"\xff\xfe": "is text in UTF-16. Save it in UTF-8",
     b"\xfe\xff": "is text in UTF-16. Save it in UTF-8",
 }
+_OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Errors that are not the file's."""
 _UNPACKED_ANYHOW = 64 << 20
 _UNPACKED_TIMES = 200
 """A gzip stream may have 64 MiB, or 200 times its own size: prices have ten to twenty times, zeros a thousand."""
@@ -101,6 +103,8 @@ class FileSource:
                 f"{self.name} may not be read by this user. Change its permissions.", file=self.name
             ) from error
         except OSError as error:
+            if error.errno in _OF_THE_MACHINE:
+                raise ForecastleError(f"{self.name} cannot be read now: {error.strerror}. Try again.") from error
             raise SourceError(f"{self.name} cannot be read: {error.strerror or error}.", file=self.name) from error
 
     def _content(self, stream: BufferedReader, layout: Layout) -> Iterator[Batch]:

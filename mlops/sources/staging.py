@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PRICES = ("open", "high", "low", "close")
+MOST_SYMBOLS = 1_000_000
+"""There are some hundred thousand in the world; each that a file names is kept in memory."""
 
 
 class BarStaging:
@@ -131,6 +133,8 @@ class BarStaging:
 
     def _symbol(self, ticker: str) -> SymbolTerms:
         if ticker not in self.symbols:
+            if len(self.symbols) >= MOST_SYMBOLS:
+                raise SourceError(f"The file has more than {MOST_SYMBOLS:,} symbols. Its column symbol holds none.")
             self.symbols[ticker] = self.terms.symbol(
                 ticker, self.known.get(ticker), number_if_new=-len(self.symbols) - 1
             )
