@@ -140,6 +140,14 @@ def test_a_file_of_nearly_nothing_but_rejected_rows_is_refused(
     assert counts(taken(HEADER, *["x"] * 5, GOOD)) == (6, 1, 0, 0, 5)
 
 
+def test_a_file_with_more_symbols_than_there_are_is_refused(taken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops.sources.staging.MOST_SYMBOLS", 2)
+    lines = [f"{ticker},2017-07-03,10,11,9,10.5,100" for ticker in "ABC"]
+    with pytest.raises(SourceError, match=r"more than 2 symbols\. Its column symbol holds none"):
+        taken(HEADER, *lines)
+    assert counts(taken(HEADER, *lines[:2])) == (2, 2, 0, 0, 0)
+
+
 def test_one_absurd_date_and_a_column_without_a_type_do_not_spoil_a_file(warehouse: Warehouse, tmp_path: Path) -> None:
     days = pa.array([17350, 2**31 - 1, -(2**31)], pa.int32()).cast(pa.date32())  # the first is 2017-07-03
     prices = {name: [1.0] * 3 for name in ("open", "high", "low", "close")}
