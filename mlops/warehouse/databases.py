@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import create_engine, text
 
+from mlops.warehouse.connecting import wait_for_server
 from mlops.warehouse.engine import parse_url, translated_errors
 
 
@@ -17,7 +18,7 @@ def ensure_database(url: str, database: str) -> str:
 
     Raises WarehouseError where the login may not make one.
     """
-    engine = create_engine(parse_url(url), isolation_level="AUTOCOMMIT")
+    engine = wait_for_server(create_engine(parse_url(url), isolation_level="AUTOCOMMIT"))
     try:
         with translated_errors(engine.url), engine.connect() as connection:
             found = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": database})
