@@ -18,6 +18,17 @@ PREFIX = "forecastle-test-"
 to run under when root runs the tests."""
 
 
+@contextmanager
+def open_folder(name: str) -> Iterator[Path]:
+    """A folder that every account of the machine can enter, deleted at the end."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{name}-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def fast_server(folder: Path, **extra: str) -> EmbeddedServer:
     """A server whose data is in `folder`, fast and not safe against a power cut, with the user's own programs."""
     settings = {"shared_buffers": "256MB", "max_connections": "200", **extra}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -39,7 +40,11 @@ def resolve_url(database_url: str | None) -> str:
     from mlops.warehouse.embedded import ensure_running
 
     with shown_progress() as progress:
-        return ensure_running(settings(), progress)
+        url = ensure_running(settings(), progress)
+    # While the server is down, any user of the machine may listen on its port. By this rule of libpq's no connection of
+    # this process, or of the programs that it starts, says the password to whoever asks for it in plain words.
+    os.environ.setdefault("PGREQUIREAUTH", "scram-sha-256")
+    return url
 
 
 def open_warehouse(database_url: str | None = None) -> Warehouse:

@@ -146,9 +146,11 @@ def _refuse_if_named(database_url: str | None, verb: str) -> None:
 
 
 def _psql() -> Path:
+    from mlops.warehouse.embedded import embedded_server
     from mlops.warehouse.embedded.private_copy import private_copy
 
-    private = private_copy(settings().home.resolve())
+    server = embedded_server(settings())
+    private = private_copy(server.home.resolve(), server.account)
     found = private.path("psql") if private else shutil.which("psql")
     if found is None:
         raise EmbeddedServerError("psql is not installed. Debian has it in the package postgresql-client.")

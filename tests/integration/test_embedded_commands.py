@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,7 +71,7 @@ def test_the_way_of_a_newcomer(db: Run, home: Path) -> None:
     again = json.loads(db("up", "--json").stdout)
     assert (again["started"], again["created"], again["revision"]) == (False, False, "0008")
     assert json.loads(db("url", "--json").stdout) == {"url": again["url"]}
-    assert db("migrate").stdout == "The tables are at revision 0004.\n"
+    assert db("migrate").stdout == "The tables are at revision 0008.\n"
 
     query = db("psql", "--", "-XAtc", "SELECT current_user || ' at ' || current_setting('search_path')")
     assert query.stdout == "forecastle_analyst at analytics, public\n"
@@ -99,3 +101,71 @@ def test_a_password_is_not_among_the_arguments(db: Run, tmp_path: Path) -> None:
     spy.chmod(0o755)
     said = db("psql", PATH=f"{tmp_path}:{os.environ['PATH']}", FORECASTLE_DATABASE_URL="postgresql://me:secret@h:9/d")
     assert said.stdout == "--dbname postgresql://me@h:9/d secret\n"
+
+
+PATIENT = """
+import sys
+from mlops.cli.connect import open_warehouse
+from mlops.exceptions import ForecastleError
+from mlops.features import runner
+with open_warehouse() as warehouse:
+    warehouse.close()
+    print(warehouse.url.port, flush=True)
+    sys.stdin.readline()
+    for connect in (lambda: warehouse.begin(role=None).__enter__(), lambda: runner.run(warehouse.url)):
+        try:
+            connect()
+        except ForecastleError as error:
+            print(" ".join(str(error).split()), flush=True)
+"""
+
+
+class Impostor(threading.Thread):
+    """Another user of the machine, who listens where the server did and asks for the password in plain words."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.heard = b""
+        self.connections = 0
+        self.socket = socket.create_server(("127.0.0.1", port))
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            with client:
+                client.settimeout(5)
+                self.connections += 1
+                try:
+                    if client.recv(4096)[4:8] == b"\x04\xd2\x16\x2f":  # may we encrypt?
+                        client.sendall(b"N")
+                        client.recv(4096)
+                    client.sendall(b"R\x00\x00\x00\x08\x00\x00\x00\x03")  # AuthenticationCleartextPassword
+                    self.heard += client.recv(4096)
+                except OSError:
+                    continue
+
+
+def test_whoever_listens_in_the_servers_place_is_not_told_the_password(db: Run, home: Path) -> None:
+    word = json.loads(db("up", "--json").stdout)["url"].split(":")[2].partition("@")[0]
+    with subprocess.Popen(
+        [sys.executable, "-c", PATIENT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"FORECASTLE_HOME": str(home)},
+    ) as job:
+        assert job.stdout is not None
+        port = int(job.stdout.readline())
+        assert db("down").returncode == 0
+        impostor = Impostor(port)
+        said, _ = job.communicate("go on\n", timeout=120)
+    impostor.socket.close()
+    assert impostor.connections >= 2
+    assert len(said.splitlines()) == 2
+    assert word.encode() not in impostor.heard
+    # psql, which connects again by itself, keeps to the same rule.
+    assert db("psql", "--", "-Xc", "\\! printenv PGREQUIREAUTH").stdout == "scram-sha-256\n"

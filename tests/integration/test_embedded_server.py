@@ -232,6 +232,18 @@ def test_half_made_data_folder_is_left_alone(folder: Path) -> None:
     assert sorted(path.name for path in server.place.data.iterdir()) == ["PG_VERSION", "precious"]
 
 
+@pytest.mark.parametrize("text", ["", "seventeen\n", "17.2\n"], ids=["empty", "word", "fraction"])
+def test_damaged_version_of_the_data_folder(seasoned: EmbeddedServer, text: str) -> None:
+    seasoned.down()
+    account, version = server_account(seasoned.place.cluster), seasoned.place.data / "PG_VERSION"
+    ours = version.read_text()
+    account.write(version, text)
+    with pytest.raises(EmbeddedServerError, match=r"no whole PostgreSQL data folder\. Nothing was changed"):
+        seasoned.up()
+    account.write(version, ours)
+    assert kept(seasoned.up().url) == 1000
+
+
 def test_killed_while_making_the_data_folder(folder: Path) -> None:
     other = up_elsewhere(folder)
     assert other.stdout is not None

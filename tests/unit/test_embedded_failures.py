@@ -32,6 +32,13 @@ def test_the_worst_line_is_the_reason(tmp_path: Path, said: str, expected: str) 
     assert expected in str(failed("It failed", said, tmp_path))
 
 
+def test_what_a_terminal_would_obey_is_left_out(tmp_path: Path) -> None:
+    said = str(failed("It failed", "FATAL:  no \x1b]0;title\x07\x1b[2Jroom\x9b31m", tmp_path))
+    assert said.isprintable()
+    assert "no" in said
+    assert "room" in said
+
+
 def test_the_log_is_named(tmp_path: Path) -> None:
     assert str(failed("It failed", "FATAL:  no", tmp_path, tmp_path / "log")).endswith(f"Its log: {tmp_path / 'log'}.")
 

@@ -54,9 +54,7 @@ class Apt:
         Raises EmbeddedServerError where no mirror serves them.
         """
         for mirror in self.mirrors:
-            (self.folder / "sources.list").write_text(
-                f"deb [signed-by={self.keyring}] {mirror} {self.suite} main\n", encoding="utf-8"
-            )
+            self._write("sources.list", f"deb [signed-by={self.keyring}] {mirror} {self.suite} main\n")
             status, said = self._run(["update", "-o", "APT::Update::Error-Mode=any"], "", progress)
             if status == 0:
                 break
@@ -76,7 +74,6 @@ class Apt:
         return sorted((self.folder / "cache" / "archives").glob("*.deb"))
 
     def _configure(self) -> None:
-        """Write the configuration; it may hold a proxy's password, so it is ours alone to read."""
         folder = self.folder
         own = {
             "Dir::Etc::main": "/dev/null",
@@ -97,8 +94,12 @@ class Apt:
             "Debug::NoLocking": "true",
         }
         text = ways(_output(["apt-config", "dump"])) + "".join(f'{name} "{value}";\n' for name, value in own.items())
-        (folder / "apt.conf").touch(mode=0o600)
-        (folder / "apt.conf").write_text(text, encoding="utf-8")
+        self._write("apt.conf", text)
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file of the configuration; it may hold the password of a proxy or mirror, so only we may read it."""
+        (self.folder / name).touch(mode=0o600)
+        (self.folder / name).write_text(text, encoding="utf-8")
 
     def _run(self, arguments: list[str], what: str, progress: Progress) -> tuple[int, str]:
         """Run apt-get and hand on how far it says it is; return its exit status and what it printed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,22 +28,25 @@ REVOKE ALL ON DATABASE {ADMIN}, postgres, template1 FROM PUBLIC
 without this every login may, and may make temporary tables there."""
 
 
-def data_major(place: Place) -> int | None:
+def data_major(place: Place, account: Account) -> int | None:
     """Return the major version of PostgreSQL that made the data folder, or None where there is no data yet.
 
     Raises EmbeddedServerError where something else is in the folder; it is left as it is.
     """
     data = place.data
-    if not data.exists() or not any(data.iterdir()):
+    held = account.shell('[ -e "$1" ] || [ -L "$1" ] || exit 0; ls -A -- "$1"', data)
+    if held.returncode != 0:
+        raise failed(f"{data} cannot be read", held.stdout, place.folder)
+    if not held.stdout.strip():
         return None
-    version = data / "PG_VERSION"
-    if not version.is_file() or not (data / "global" / "pg_control").is_file():
+    version = re.fullmatch(r"\s*(\d{1,4})\s*", account.read(data / "PG_VERSION") or "")
+    if version is None or account.size(data / "global" / "pg_control") == 0:
         raise EmbeddedServerError(
             f"{data} holds something, but no whole PostgreSQL data folder. Nothing was changed: move it away, "
             "and `forecastle db up` makes a new one.",
             folder=data,
         )
-    return int(version.read_text("ascii").strip())
+    return int(version[1])
 
 
 def create(place: Place, programs: Programs, account: Account, *, durable: bool) -> None:
@@ -52,8 +54,7 @@ def create(place: Place, programs: Programs, account: Account, *, durable: bool)
 
     Raises EmbeddedServerError where that fails; what was begun is taken away then, or at the next attempt.
     """
-    for left_over in place.cluster.glob("data.new-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
+    account.shell('rm -rf -- "$1"/data.new-*', place.cluster)
     draft = account.make_folder(place.cluster, "data.new-")
     try:
         secret, data = draft / "password", draft / "data"
@@ -69,10 +70,13 @@ def create(place: Place, programs: Programs, account: Account, *, durable: bool)
             raise failed("The data folder could not be made", answer.stdout, place.folder)
         single_user(data, programs, account, _DATABASE, durable=durable)
         main = data / "postgresql.conf"
-        account.write(main, main.read_text("utf-8") + _INCLUDE)
-        data.rename(place.data)
+        settings = account.read(main)
+        if settings is None:
+            raise failed("The data folder could not be made", f"{main} cannot be read", place.folder)
+        account.write(main, settings + _INCLUDE)
+        account.move(data, place.data)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        account.remove(draft)
 
 
 def single_user(data: Path, programs: Programs, account: Account, statements: str, *, durable: bool) -> None:
@@ -114,23 +118,10 @@ def configure(place: Place, account: Account, *, port: int, durable: bool, extra
     account.write(place.data / _CONFIGURATION, text)
 
 
-def remembered_port(place: Place) -> int | None:
+def remembered_port(place: Place, account: Account) -> int | None:
     """Return the port of the last start."""
-    try:
-        text = (place.data / _CONFIGURATION).read_text("utf-8")
-    except FileNotFoundError:
-        return None
-    port = re.search(r"^port = '(\d+)'$", text, re.MULTILINE)
-    return int(port[1]) if port else None
-
-
-def last_programs(place: Place) -> Path | None:
-    """Return the folder of the programs that served this data last; PostgreSQL notes their path at every start."""
-    try:
-        text = (place.data / "postmaster.opts").read_text("utf-8")
-    except FileNotFoundError:
-        return None
-    return Path(text.split(' "', 1)[0].strip()).parent
+    port = re.search(r"^port = '(\d{1,5})'$", account.read(place.data / _CONFIGURATION) or "", re.MULTILINE)
+    return int(port[1]) if port and int(port[1]) < 65536 else None
 
 
 def _locale(programs: Programs) -> list[str]:

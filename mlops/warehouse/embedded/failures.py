@@ -32,6 +32,7 @@ def failed(what: str, output: str, folder: Path, log: Path | None = None) -> Emb
     worst = _WORST.findall(output)
     lines = [line for line in output.splitlines() if line.strip()]
     reason = worst[0] if worst else (lines[-1] if lines else "it said nothing")
+    reason = "".join(letter if letter.isprintable() else " " for letter in reason)  # a terminal would obey the rest
     where = f" Its log: {log}." if log else ""
     return EmbeddedServerError(f"{what}: {reason.strip().rstrip('.')}.{where}", output=output, log=log)
 

@@ -16,6 +16,7 @@ from mlops.warehouse.embedded.programs import Programs
 
 _PORTS = range(15432, 15532)
 _PATIENCE = 300  # seconds; replaying the log after a crash takes its time
+_LONG_LOG = 10_000_000  # bytes
 _TAKEN = re.compile(r"could not bind|Address already in use|could not create any TCP/IP sockets")
 
 
@@ -37,11 +38,8 @@ def running(place: Place, account: Account) -> Postmaster | None:
 
     A pid file alone says nothing: its process may be dead, or its number may be another program's by now.
     """
-    try:
-        lines = (place.data / "postmaster.pid").read_text("utf-8").splitlines()
-    except FileNotFoundError:
-        return None
-    if len(lines) < 4 or not lines[0].strip().isdigit() or not lines[3].strip().isdigit():
+    lines = (account.read(place.data / "postmaster.pid") or "").splitlines()
+    if len(lines) < 4 or not lines[0].strip().isdecimal() or not lines[3].strip().isdecimal():
         return None
     pid = int(lines[0])
     if account.working_folders(str(pid)).get(pid) != place.data:
@@ -69,9 +67,10 @@ def start(place: Place, programs: Programs, account: Account) -> Postmaster:
     Raises PortTakenError, or EmbeddedServerError with the reason that the log gives.
     """
     _clear_the_way(place, account)
-    if place.log.exists() and place.log.stat().st_size > 10_000_000:
-        place.log.replace(place.log.with_suffix(".log.old"))
-    before = place.log.stat().st_size if place.log.exists() else 0
+    before = account.size(place.log)
+    if before > _LONG_LOG:
+        account.move(place.log, place.log.with_suffix(".log.old"))
+        before = 0
     answer = account.run(
         [
             programs.path("pg_ctl"),
@@ -88,7 +87,7 @@ def start(place: Place, programs: Programs, account: Account) -> Postmaster:
     server = running(place, account)
     if answer.returncode == 0 and server is not None:
         return server
-    said = _said(place.log, before)
+    said = account.read(place.log, since=before) or ""
     if _TAKEN.search(said):
         raise PortTakenError
     raise failed("The embedded TimescaleDB did not start", said or answer.stdout, place.folder, place.log)
@@ -129,15 +128,6 @@ def free_port(preferred: int | None) -> int:
     raise EmbeddedServerError("No port of 127.0.0.1 is free for the embedded TimescaleDB.")
 
 
-def _said(log: Path, since: int) -> str:
-    """Return what was written to the log after its first `since` bytes."""
-    if not log.exists():
-        return ""
-    with log.open("rb") as file:
-        file.seek(since)
-        return file.read().decode("utf-8", "replace")
-
-
 def _clear_the_way(place: Place, account: Account) -> None:
     """Wait for what a killed server left behind to end, then put away a pid file that is nobody's.
 
@@ -154,8 +144,6 @@ def _clear_the_way(place: Place, account: Account) -> None:
             )
         time.sleep(0.1)
     pid_file = place.data / "postmaster.pid"
-    if not pid_file.exists():
-        return
-    number = pid_file.read_text("utf-8").split("\n", 1)[0].strip()
-    if not number.isdigit() or Path("/proc", number).exists():
-        pid_file.unlink()
+    number = (account.read(pid_file) or "").split("\n", 1)[0].strip()
+    if not number.isdecimal() or Path("/proc", number).exists():
+        account.remove(pid_file)

@@ -22,6 +22,7 @@ from mlops.exceptions import EmbeddedServerError
 from mlops.warehouse.embedded.account import Account
 from mlops.warehouse.embedded.apt import Apt
 from mlops.warehouse.embedded.failures import explained, failed
+from mlops.warehouse.embedded.ownership import others_only_read
 from mlops.warehouse.embedded.place import locked
 from mlops.warehouse.embedded.programs import Programs, programs_in
 from mlops.warehouse.embedded.progress import Progress
@@ -60,24 +61,26 @@ ARCHITECTURES = {
 }
 
 
-def private_copy(home: Path) -> Programs | None:
+def private_copy(home: Path, account: Account) -> Programs | None:
     """Return the private copy in `home`, or None where there is none or its folder was moved since it was made."""
     root = home / "programs"
     try:
         mark = json.loads((root / "forecastle.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return programs_in(_programs_folder(root), private=True) if mark.get("root") == str(root) else None
+    return programs_in(_programs_folder(root), account, private=True) if mark.get("root") == str(root) else None
 
 
-def fetch(home: Path, progress: Progress) -> Programs:
+def fetch(home: Path, account: Account, progress: Progress) -> Programs:
     """Return the private copy in `home`, fetching it where it is missing. Two at once: the second waits and uses it.
 
-    Raises EmbeddedServerError where this is no Debian, no mirror answers or the disk is full; nothing is left then.
+    `account` is who is to run it. Raises EmbeddedServerError where this is no Debian, no mirror answers or the disk is
+    full; nothing is left then.
     """
-    home = home.resolve()
-    with locked(home / "programs.lock", progress), explained(home):
-        there = private_copy(home)
+    with locked(home / "programs.lock", progress), explained(home), others_only_read():
+        home = home.resolve()
+        account.require_entry(home)
+        there = private_copy(home, account)
         if there is not None:
             return there
         for left_over in home.glob("programs.new-*"):
@@ -85,10 +88,10 @@ def fetch(home: Path, progress: Progress) -> Programs:
         work = Path(tempfile.mkdtemp(prefix="programs.new-", dir=home))
         try:
             work.chmod(0o755)
-            _build(work, home / "programs", progress)
+            _build(work, home / "programs", account, progress)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        made = private_copy(home)
+        made = private_copy(home, account)
         if made is None:
             shutil.rmtree(home / "programs", ignore_errors=True)
             raise EmbeddedServerError(
@@ -98,7 +101,7 @@ def fetch(home: Path, progress: Progress) -> Programs:
         return made
 
 
-def _build(work: Path, place: Path, progress: Progress) -> None:
+def _build(work: Path, place: Path, account: Account, progress: Progress) -> None:
     """Make the copy in `work`, then put it in `place`."""
     patchelf = _patchelf()
     if not Path("/usr/share/zoneinfo/UTC").exists():
@@ -124,6 +127,15 @@ def _build(work: Path, place: Path, progress: Progress) -> None:
     (root / f"usr/lib/postgresql/{MAJOR}/lib/llvmjit.so").unlink(missing_ok=True)
     progress("Setting up", None)
     _point_at_own_libraries(root, place, architecture, patchelf)
+    listed = account.run(
+        [
+            root / "usr" / "lib" / architecture.triplet / architecture.loader,
+            "--list",
+            _programs_folder(root) / "postgres",
+        ]
+    )
+    if listed.returncode != 0 or "not found" in listed.stdout:
+        raise failed("The private copy of PostgreSQL lacks a library", listed.stdout, place)
     mark = {"root": str(place), "packages": [package.name for package in packages]}
     (root / "forecastle.json").write_text(json.dumps(mark, indent=1), encoding="utf-8")
     root.chmod(0o755)
@@ -142,9 +154,6 @@ def _point_at_own_libraries(root: Path, place: Path, architecture: Architecture,
     for folder in (programs, own, libraries):
         origin = "$ORIGIN" if folder == libraries else f"$ORIGIN/{os.path.relpath(libraries, folder)}"
         _checked([patchelf, "--set-rpath", origin, *_elf(folder)], "patchelf failed", root)
-    listed = Account().run([libraries / architecture.loader, "--list", programs / "postgres"])
-    if listed.returncode != 0 or "not found" in listed.stdout:
-        raise failed("The private copy of PostgreSQL lacks a library", listed.stdout, place)
 
 
 def _elf(folder: Path) -> list[Path]:

@@ -13,7 +13,6 @@ from mlops.warehouse.embedded.cluster import (
     configure,
     create,
     data_major,
-    last_programs,
     remembered_port,
     single_user,
 )
@@ -59,14 +58,19 @@ class EmbeddedServer:
         """Where its things are; canonical, since PostgreSQL and /proc name folders that way."""
         return Place(self.folder.resolve())
 
+    @property
+    def account(self) -> Account:
+        """The account that it runs under. Raises EmbeddedServerError where there can be none."""
+        return server_account(self.place.cluster)
+
     def up(self, progress: Progress = silent) -> Started:
         """Have the server running, making and starting it where need be. Two at once: one server.
 
         Raises EmbeddedServerError, which says what stands in the way; data that is there is never lost or replaced.
         """
         place = self.place
-        with locked(place.folder / "lock", progress), explained(place.folder):
-            account = server_account(place.cluster)
+        with locked(self.folder / "lock", progress), explained(place.folder):
+            account = self.account
             server = wait_until_ready(place, account)
             if server is not None:
                 return Started(self._url(place, server), started=False, created=False)
@@ -83,6 +87,7 @@ class EmbeddedServer:
                 place.keep_password(ADMIN, word)
             progress("Starting the database", None)
             url = self._url(place, self._start(place, programs, account))
+            place.keep_programs(programs.folder)
             if major is not None:
                 _update_extension(url)
             return Started(url, started=True, created=major is None)
@@ -93,18 +98,19 @@ class EmbeddedServer:
         with explained(place.folder):
             if not place.data.exists():
                 return False
-        with locked(place.folder / "lock", progress), explained(place.folder):
-            account = server_account(place.cluster)
+        with locked(self.folder / "lock", progress), explained(place.folder):
+            account = self.account
             if wait_until_ready(place, account) is None:
                 return False
-            return stop(place, self.programs(data_major(place), progress), account)
+            return stop(place, self.programs(data_major(place, account), progress), account)
 
     def programs(self, major: int | None, progress: Progress = silent) -> Programs:
         """Return the programs to serve data of version `major` (None: any): those of the last time, installed, private.
 
         Raises EmbeddedServerError where there are none and none can be had.
         """
-        for one in self._candidates():
+        account = self.account
+        for one in self._candidates(account):
             if one is not None and major in (None, one.major):
                 return one
         if major not in (None, MAJOR):
@@ -113,24 +119,24 @@ class EmbeddedServer:
                 "is installed here. Install it, or move the folder away and run `forecastle db up` for a new one.",
                 major=major,
             )
-        return fetch(self.home, progress)
+        return fetch(self.home, account, progress)
 
-    def _candidates(self) -> Iterator[Programs | None]:
-        last = last_programs(self.place)
-        yield programs_in(last) if last else None
-        yield from installed()
-        yield private_copy(self.home.resolve())
+    def _candidates(self, account: Account) -> Iterator[Programs | None]:
+        last = self.place.last_programs()
+        yield programs_in(last, account) if last else None
+        yield from installed(account)
+        yield private_copy(self.home.resolve(), account)
 
     def _prepare(self, place: Place, account: Account) -> int | None:
         place.cluster.mkdir(mode=0o700, exist_ok=True)
-        if account.uid is not None and account.gid is not None and place.cluster.stat().st_uid == 0:
-            os.chown(place.cluster, account.uid, account.gid)
+        if account.uid is not None and account.gid is not None and place.cluster.lstat().st_uid == 0:
+            os.chown(place.cluster, account.uid, account.gid, follow_symlinks=False)
         account.require_entry(place.cluster)
-        return data_major(place)
+        return data_major(place, account)
 
     def _start(self, place: Place, programs: Programs, account: Account) -> Postmaster:
         """Start on the port of the last time; on another where somebody else took it."""
-        port = free_port(remembered_port(place))
+        port = free_port(remembered_port(place, account))
         for _ in range(5):
             configure(place, account, port=port, durable=self.durable, extra=self.extra)
             try:
