@@ -42,7 +42,7 @@ def up(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Start the embedded TimescaleDB, fetching it at the first use, and bring its tables up to date."""
     _refuse_if_named(database_url, "start")
     from mlops.warehouse import Warehouse
-    from mlops.warehouse.embedded import embedded_server
+    from mlops.warehouse.embedded import embedded_server, put_logins_right
     from mlops.warehouse.migrate import migrate
 
     server = embedded_server(settings())
@@ -52,6 +52,7 @@ def up(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
         with Warehouse(started.url) as warehouse:
             revision = migrate(warehouse)
             port = warehouse.url.port
+        put_logins_right(server, progress)
     if as_json:
         facts = {"url": started.url, "started": started.started, "created": started.created, "revision": revision}
         typer.echo(json.dumps(facts))
@@ -94,10 +95,19 @@ def migrate(database_url: DatabaseUrl = None) -> None:
     """Bring the tables up to date."""
     from mlops.warehouse import Warehouse
     from mlops.warehouse.migrate import migrate as run
+    from mlops.warehouse.rights import open_to_public
 
     with Warehouse(resolve_url(database_url)) as warehouse:
         revision = run(warehouse)
+        left_open = open_to_public(warehouse)
     typer.echo(f"The tables are at revision {revision}.")
+    if left_open:
+        worst = next((routine for routine in left_open if "drop_chunk" in routine), left_open[0])
+        typer.echo(
+            f"note: everybody who may enter the database can call {len(left_open)} functions that do harm, such as "
+            f"{worst}. Only a superuser can take them away: run `forecastle db migrate` once as one.",
+            err=True,
+        )
 
 
 @db_app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -16,7 +16,7 @@ def beside(url: str, database: str) -> str:
 def ensure_database(url: str, database: str) -> str:
     """Make `database` on the server of `url` where it is missing, and return its URL.
 
-    Raises WarehouseError where the login may not make one.
+    Nobody else may enter it before its migrations say who. Raises WarehouseError where the login may not make one.
     """
     engine = wait_for_server(create_engine(parse_url(url), isolation_level="AUTOCOMMIT"))
     try:
@@ -25,6 +25,7 @@ def ensure_database(url: str, database: str) -> str:
             if found.scalar_one_or_none() is None:
                 quoted = connection.dialect.identifier_preparer.quote(database)
                 connection.exec_driver_sql(f"CREATE DATABASE {quoted}")
+                connection.exec_driver_sql(f"REVOKE ALL ON DATABASE {quoted} FROM PUBLIC")
     finally:
         engine.dispose()
     return beside(url, database)

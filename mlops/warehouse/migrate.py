@@ -1,4 +1,4 @@
-"""Bring a database up to date: what the login may do, Alembic's steps, the functions, the database's own settings."""
+"""Bring a database up to date: what the login may do, Alembic's steps, functions, rights, the database's settings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from mlops.exceptions import NotMigratedError
 from mlops.warehouse.engine import Warehouse
 from mlops.warehouse.queries import sql
+from mlops.warehouse.rights import set_rights
 from mlops.warehouse.standing import prepare
 
 _SEARCH_PATH = "search_path=analytics, public"
@@ -36,6 +37,7 @@ def migrate(warehouse: Warehouse) -> str:
         for function in sorted(files("migrations.functions").iterdir(), key=lambda entry: entry.name):
             if function.name.endswith(".sql"):
                 connection.exec_driver_sql(function.read_text(encoding="utf-8"))
+        set_rights(connection)
         set_database_defaults(connection)
         return _revision(connection) or ""
 

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops.warehouse.embedded.sizing import MB, Machine, sizes
+from mlops.warehouse.embedded.sizing import ANALYST_CONNECTIONS, MB, Machine, sizes, temp_file_limit
 
 GB = 1024 * MB
 
@@ -28,6 +28,14 @@ def test_a_container_of_1_gb_with_the_usual_shared_memory() -> None:
     assert found["work_mem"] == "8MB"
     assert found["max_wal_size"] == "512MB"
     assert found["dynamic_shared_memory_type"] == "mmap"
+
+
+def test_temporary_files_of_analysts_leave_half_of_what_is_free() -> None:
+    roomy = Machine(memory=8 * GB, shared_memory=GB, disk_free=100 * GB, cores=2)
+    assert temp_file_limit(roomy) == "1024MB"
+    small = Machine(memory=GB, shared_memory=GB, disk_free=4 * GB, cores=2)
+    assert int(temp_file_limit(small)[:-2]) * MB * (ANALYST_CONNECTIONS + 2) <= 2 * GB
+    assert temp_file_limit(Machine(memory=GB, shared_memory=GB, disk_free=0, cores=2)) == "16MB"
 
 
 @given(

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from mlops.settings import Settings
-from mlops.warehouse.embedded.logins import role_url
+from mlops.warehouse.embedded.logins import put_logins_right, role_url
 from mlops.warehouse.embedded.progress import Progress, silent
 from mlops.warehouse.embedded.server import EmbeddedServer, Started
 
-__all__ = ["EmbeddedServer", "Progress", "Started", "embedded_server", "ensure_running", "role_url", "silent"]
+__all__ = [
+    "EmbeddedServer", "Progress", "Started", "embedded_server", "ensure_running", "put_logins_right", "role_url",
+    "silent",
+]  # fmt: skip
 
 
 def embedded_server(settings: Settings) -> EmbeddedServer:

@@ -11,7 +11,7 @@ from mlops.warehouse.embedded.account import Account
 from mlops.warehouse.embedded.failures import failed
 from mlops.warehouse.embedded.place import ADMIN, Place
 from mlops.warehouse.embedded.programs import Programs
-from mlops.warehouse.embedded.sizing import sizes, this_machine
+from mlops.warehouse.embedded.sizing import RESERVED_CONNECTIONS, sizes, this_machine
 
 _CONFIGURATION = "forecastle.conf"
 
@@ -90,8 +90,10 @@ def single_user(data: Path, programs: Programs, account: Account, statements: st
         raise failed("The database could not be set up", answer.stdout, data)
 
 
-def configure(place: Place, account: Account, *, port: int, durable: bool, extra: Mapping[str, str]) -> None:
-    """Write the settings for the next start: where to listen, how large to be."""
+def configure(
+    place: Place, account: Account, major: int, *, port: int, durable: bool, extra: Mapping[str, str]
+) -> None:
+    """Write the settings for the next start by programs of version `major`: where to listen, how large to be."""
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -110,6 +112,9 @@ def configure(place: Place, account: Account, *, port: int, durable: bool, extra
         # Nobody replicates an embedded server, and a table filled in the transaction that emptied it needs no log then.
         "wal_level": "minimal",
         "max_wal_senders": "0",
+        **({"reserved_connections": str(RESERVED_CONNECTIONS)} if major >= 16 else {}),
+        # Nobody is notified of anything here; in the size that it has by default the queue takes 8 GB of disk.
+        **({"max_notify_queue_pages": "64"} if major >= 17 else {}),
         **sizes(this_machine(place.cluster)),
         **({} if durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}),
         **extra,

@@ -16,6 +16,7 @@ from mlops.warehouse.embedded.cluster import (
     remembered_port,
     single_user,
 )
+from mlops.warehouse.embedded.databases import close_to_public
 from mlops.warehouse.embedded.failures import explained
 from mlops.warehouse.embedded.place import ADMIN, Place, locked, new_password
 from mlops.warehouse.embedded.postmaster import (
@@ -88,8 +89,7 @@ class EmbeddedServer:
             progress("Starting the database", None)
             url = self._url(place, self._start(place, programs, account))
             place.keep_programs(programs.folder)
-            if major is not None:
-                _update_extension(url)
+            close_to_public(url, update_timescaledb=True)
             return Started(url, started=True, created=major is None)
 
     def down(self, progress: Progress = silent) -> bool:
@@ -138,7 +138,7 @@ class EmbeddedServer:
         """Start on the port of the last time; on another where somebody else took it."""
         port = free_port(remembered_port(place, account))
         for _ in range(5):
-            configure(place, account, port=port, durable=self.durable, extra=self.extra)
+            configure(place, account, programs.major, port=port, durable=self.durable, extra=self.extra)
             try:
                 return start(place, programs, account)
             except PortTakenError:
@@ -153,26 +153,3 @@ class EmbeddedServer:
                 "new ones are made, the data stays."
             )
         return f"postgresql://{ADMIN}:{word}@127.0.0.1:{server.port}/{ADMIN}"
-
-
-def _update_extension(url: str) -> None:
-    """Let the database use the TimescaleDB that is there now; it must be the first statement of a session."""
-    import psycopg
-
-    try:
-        connection = psycopg.connect(url, autocommit=True)
-    except psycopg.OperationalError as error:
-        reason = " ".join(str(error).split())
-        raise EmbeddedServerError(
-            f"The embedded TimescaleDB was started and does not let us in: {reason}. Where the password is wrong: "
-            "`forecastle db down`, move passwords.json away, `forecastle db up`."
-        ) from error
-    with connection:
-        try:
-            connection.execute("ALTER EXTENSION timescaledb UPDATE")
-        except psycopg.errors.UndefinedObject:
-            pass  # never migrated: the extension comes with the tables
-        except psycopg.Error as error:
-            raise EmbeddedServerError(
-                f"The data needs another TimescaleDB than the one that is installed: {error.diag.message_primary}."
-            ) from error

@@ -9,6 +9,14 @@ from pathlib import Path
 
 MB = 1024 * 1024
 
+ANALYST_CONNECTIONS = 20
+"""How many sessions the analysts' login may have at a time: some people, each with psql and a BI tool's pool. The
+server has 100; jobs and the administrator need 10 each at most."""
+
+RESERVED_CONNECTIONS = 20
+"""How many of the server's connections only the worker and the owner may use, beside the three that PostgreSQL keeps
+for the administrator: a daemon, its dbt and a second job."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -55,6 +63,15 @@ def sizes(machine: Machine) -> dict[str, str]:
         "timescaledb.max_background_workers": "16",
         "max_worker_processes": str(3 + 16 + machine.cores),
     }
+
+
+def temp_file_limit(machine: Machine) -> str:
+    """Return how large the temporary files of an analyst's query may grow, for each process that works on it.
+
+    All that the analysts' sessions can have at a time, with the workers that help them, is to take no more than half of
+    what is free. 1 GB is several times the largest table of the 503 stocks.
+    """
+    return _mb(machine.disk_free / 2 / (ANALYST_CONNECTIONS + machine.cores), 16, 1024)
 
 
 def _mb(size: float, least: int, most: int) -> str:

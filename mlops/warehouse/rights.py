@@ -1,0 +1,27 @@
+"""Rights that a database is to have whatever came before: each migration brings them about again.
+
+PostgreSQL and TimescaleDB let everybody call functions that harm and that whoever reads has no need of; the next
+version of TimescaleDB brings its own back. And any member of a role may throw away what the role is to read of tables
+yet to come (`DROP OWNED BY forecastle_analyst`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from mlops.warehouse.engine import Warehouse
+from mlops.warehouse.queries import sql
+
+
+def set_rights(connection: Connection) -> None:
+    """Take from PUBLIC what the login may take, and give back what roles are to read."""
+    for routine, is_ours in connection.execute(sql("warehouse", "open_to_public")).all():
+        if is_ours:
+            connection.exec_driver_sql(f"REVOKE EXECUTE ON ROUTINE {routine} FROM PUBLIC")
+    connection.execute(sql("warehouse", "give_reading"))
+
+
+def open_to_public(warehouse: Warehouse) -> list[str]:
+    """Return the functions that everybody who may enter the database can call, and that do others harm."""
+    with warehouse.begin(role=None) as connection:
+        return list(connection.execute(sql("warehouse", "open_to_public")).scalars())
