@@ -5,16 +5,25 @@ model is what is used of it. Nothing of the library that trained the model is im
 
 One thread on the CPU: a sum over trees in float32 depends on the order of its terms, and a forecast made twice has
 to be the same bit for bit, on a machine with more cores as well.
+
+A model is not trusted: what its graph holds is looked at before it is loaded (`mlops.onnx_graph`), a run has a
+deadline, and what it gives is looked at before it is handed on. What is not bounded is loading: ONNX Runtime cannot be
+stopped while it prepares a graph, nor between two looks at the clock inside one operator, and a graph that asks for
+more memory than there is ends the process. Without control flow both take as long as the graph is large.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from mlops.domain import Direction, ModelVersion
 from mlops.exceptions import ArtifactCorruptError, ScoringError
+from mlops.onnx_graph import require_plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +32,14 @@ if TYPE_CHECKING:
 CLASSES: tuple[str, ...] = tuple(Direction)
 """The directions in the order of the model's `probabilities`."""
 
-_ERROR = 3  # ONNX Runtime's log severities: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal
+PROBABILITY_TOLERANCE = 1e-5
+"""By how much the probabilities of a row may miss a sum of 1, for rounding to float32."""
+
+SECONDS_A_RUN = 10.0
+SECONDS_A_ROW = 0.001
+"""How long a run may take: a hundred times what trees do on a slow machine, 8 ms for 501 rows on a fast one."""
+
+_ERROR, _SILENT = 3, 4  # ONNX Runtime's log severities: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal
 
 
 def intact(stored: bytes | memoryview | None, sha256: str, version: ModelVersion) -> bytes:
@@ -56,6 +72,8 @@ class Scorer:
     def __init__(self, model: bytes) -> None:
         """Load `model`, an ONNX file's bytes. Raises ScoringError where it is none of ours."""
         import onnxruntime as ort
+
+        require_plain(model)
 
         ort.set_default_logger_severity(_ERROR)
         options = ort.SessionOptions()
@@ -109,7 +127,9 @@ class Scorer:
             depend on the other rows.
 
         Raises:
-            ScoringError: the shape is another, or a value is missing or infinite.
+            ScoringError: the shape is another, or a value is missing or infinite; the model takes longer than a model
+                may, or gives what cannot be: no finite number, a return of -1 or less, quantiles that cross,
+                probabilities below 0, above 1 or of another sum than 1.
         """
         import numpy as np
 
@@ -125,5 +145,63 @@ class Scorer:
                 np.empty((*shape, len(self.quantiles)), dtype=np.float32),
                 np.empty((*shape, len(self.classes)), dtype=np.float32),
             )
-        quantiles, probabilities = self._session.run(["quantiles", "probabilities"], {"features": rows})
+        quantiles, probabilities = self._run(rows)
+        self._require_possible(quantiles, probabilities, len(rows))
         return quantiles, probabilities
+
+    def _run(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        import onnxruntime as ort
+
+        options = ort.RunOptions()
+        options.log_severity_level = _SILENT
+        seconds = SECONDS_A_RUN + SECONDS_A_ROW * len(rows)
+        try:
+            with _stopped_after(seconds, options):
+                quantiles, probabilities = self._session.run(
+                    ["quantiles", "probabilities"], {"features": rows}, options
+                )
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            if options.terminate:
+                raise ScoringError(
+                    f"The model was stopped after {seconds:.0f} s without having scored {len(rows)} rows. No model of "
+                    "ours takes so long: let another version take over, or train again."
+                ) from error
+            raise ScoringError(f"The model cannot be run: {' '.join(str(error).split())[:200]}") from error
+        return quantiles, probabilities
+
+    def _require_possible(
+        self, quantiles: NDArray[np.float32], probabilities: NDArray[np.float32], n_rows: int
+    ) -> None:
+        """Refuse what no forecast can be; the checks of ml.predictions say the same."""
+        import numpy as np
+
+        shapes = quantiles.shape, probabilities.shape
+        wanted = tuple((n_rows, len(self.horizons), len(each)) for each in (self.quantiles, self.classes))
+        if shapes != wanted:
+            raise ScoringError(f"The model gives results of shapes {shapes} where {wanted} belong.")
+        faults = {
+            "a value that is no finite number": ~(
+                np.isfinite(quantiles).all(axis=(1, 2)) & np.isfinite(probabilities).all(axis=(1, 2))
+            ),
+            "a return of -1 or less, which is more than there is to lose": (quantiles <= -1).any(axis=(1, 2)),
+            "quantiles that cross": (np.diff(quantiles, axis=2) < 0).any(axis=(1, 2)),
+            "a probability below 0 or above 1": ((probabilities < 0) | (probabilities > 1)).any(axis=(1, 2)),
+            "probabilities that do not sum to 1": (np.abs(probabilities.sum(axis=2) - 1) > PROBABILITY_TOLERANCE).any(
+                axis=1
+            ),
+        }
+        for what, at_fault in faults.items():
+            if at_fault.any():
+                raise ScoringError(f"The model gives {what}, for {int(at_fault.sum())} of {n_rows} rows.")
+
+
+@contextmanager
+def _stopped_after(seconds: float, options: Any) -> Iterator[None]:  # noqa: ANN401 - the library has no types
+    """Let ONNX Runtime stop the run that has `options`, should the block take longer; the timer costs 0.2 ms."""
+    timer = threading.Timer(seconds, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

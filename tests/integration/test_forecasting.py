@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small_world import FEATURE_SET, World, closes, point, register
 from sqlalchemy import text
-from tiny_model import BAND, tiny_model, weights
+from tiny_model import BAND, endless_model, saying, tiny_model, weights
 
 from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Direction, ModelVersion
 from mlops.exceptions import (
@@ -19,6 +19,7 @@ from mlops.exceptions import (
     ForecastingError,
     GateClosedError,
     NoProductionModelError,
+    ScoringError,
     WarehouseError,
 )
 from mlops.forecasting import ForecastReport, forecast, newest
@@ -218,6 +219,33 @@ def test_model_file_that_contradicts_its_version_is_refused(world: World) -> Non
     )  # fmt: skip
     with pytest.raises(ForecastingError, match=r"made for horizons \[1, 5\]"):
         forecast(world.warehouse, world.close_of(80))
+
+
+IMPOSSIBLE = [
+    ((np.nan, np.nan, np.nan), (0.5, 0.25, 0.25)),
+    ((-0.1, 0.0, np.inf), (0.5, 0.25, 0.25)),
+    ((-0.1, 0.0, 0.1), (5.0, -4.0, 0.0)),
+]
+
+
+@pytest.mark.parametrize(("quantiles", "probabilities"), IMPOSSIBLE)
+def test_a_model_that_says_what_cannot_be_writes_nothing(
+    world: World, quantiles: tuple[float, ...], probabilities: tuple[float, ...]
+) -> None:
+    said = (np.tile(np.float32(values), (1, len(HORIZONS), 1)) for values in (quantiles, probabilities))
+    register(world.warehouse, world.close_of(59), version=2, artifact=saying(*said, feature_set_version=FEATURE_SET))
+    with pytest.raises(ScoringError, match=r"^The model gives .* for 3 of 3 rows"):
+        forecast(world.warehouse, world.close_of(80))
+    assert world.rows(STORED) == []
+
+
+def test_a_registered_model_that_may_never_end_is_refused(world: World) -> None:
+    register(
+        world.warehouse, world.close_of(59), version=2, artifact=endless_model(feature_set_version=FEATURE_SET)
+    )  # fmt: skip
+    with pytest.raises(ScoringError, match="uses the operator Loop"):
+        forecast(world.warehouse, world.close_of(80))
+    assert world.rows(STORED) == []
 
 
 def test_calendar_that_ends_too_early_is_named(world: World) -> None:

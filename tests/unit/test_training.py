@@ -166,12 +166,12 @@ def test_a_threshold_between_two_neighbouring_floats_parts_them_after_the_export
     high = np.nextafter(low, np.float32(np.inf), dtype=np.float32)
     for below, above in zip(low, high, strict=True):
         middle = (float(below) + float(above)) / 2
-        trees = [stump(middle, -1.0, 1.0)]
+        trees = [stump(middle, -0.5, 0.5)]
         scorer = Scorer(to_onnx(by_hand([Target(base=0.0, trees=trees)] * 3), "technical-1"))
         rows = np.zeros((2, len(NAMES)), dtype=np.float32)
         rows[:, 0] = below, above
         quantiles, _ = scorer.score(rows)
-        assert quantiles[:, 0, 0].tolist() == [-1.0, 1.0]
+        assert quantiles[:, 0, 0].tolist() == [-0.5, 0.5]
 
 
 def test_crossing_quantiles_are_rearranged() -> None:
