@@ -20,6 +20,7 @@ def weights(horizons: tuple[int, ...] = HORIZONS, seed: int = 7) -> tuple[NDArra
     rng = np.random.default_rng(seed)
     n = len(TECHNICAL_FEATURES)
     medians = rng.normal(0, 0.01, (n, len(horizons))).astype(np.float32)
+    medians[TECHNICAL_FEATURES.index("rsi_14")] /= 100  # it goes up to 100, and the return must not
     scores = rng.normal(0, 0.5, (n, len(horizons), len(Direction))).astype(np.float32)
     return medians, scores
 

@@ -78,7 +78,7 @@ def test_a_run_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(scoring, "SECONDS_A_RUN", 0.3)
     scorer = Scorer(endless_model())
     began = time.monotonic()
-    with pytest.raises(ScoringError, match="was stopped after .* without having scored 3 rows"):
+    with pytest.raises(ScoringError, match=r"was stopped after .* without having scored 3 rows"):
         scorer.score(ROWS)
     assert time.monotonic() - began < 5
 
@@ -123,7 +123,7 @@ def test_operators_of_elsewhere_are_not_loaded() -> None:
     model = onnx.load_from_string(tiny_model())
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     model.graph.node.append(helper.make_node("Gelu", ["features"], ["unused"], domain="com.microsoft"))
-    with pytest.raises(ScoringError, match="uses the operator Gelu of com.microsoft"):
+    with pytest.raises(ScoringError, match=r"uses the operator Gelu of com.microsoft"):
         Scorer(model.SerializeToString())
 
 
