@@ -17,6 +17,9 @@ TIMEFRAMES: dict[str, timedelta] = {
 }
 """Name of each timeframe and the length of its bars. A `d1` bar is a session of the symbol's exchange."""
 
+DAILY_SUITES: tuple[str, ...] = ("market", "features", "labels", "freshness")
+"""The suites of expectations that must hold each day before a forecast is made, in the order of the data."""
+
 HORIZONS: tuple[int, ...] = (1, 5, 10, 20)
 """How many bars ahead there are labels for."""
 

@@ -4,12 +4,11 @@
 """
 
 from mlops.checks.report import CheckReport, CheckResult, gate
-from mlops.checks.run import BEGINNING, DAILY, TRAINING, daily, run, training
+from mlops.checks.run import BEGINNING, TRAINING, daily, run, training
 from mlops.checks.suites import names as suite_names
 
 __all__ = [
     "BEGINNING",
-    "DAILY",
     "TRAINING",
     "CheckReport",
     "CheckResult",

@@ -13,12 +13,9 @@ from mlops.checks.parameters import Parameters
 from mlops.checks.report import CheckReport, CheckResult
 from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite
 from mlops.checks.validation import Verdict
-from mlops.domain import Role
-from mlops.exceptions import ChecksError, WarehouseError
+from mlops.domain import DAILY_SUITES, Role
+from mlops.exceptions import ChecksError, WarehouseError, WarehouseUnreachableError
 from mlops.warehouse import Warehouse, sql
-
-DAILY = ("market", "features", "labels", "freshness")
-"""What must hold each day before a forecast is made."""
 
 TRAINING = ("market", "features", "labels", "training_set")
 """What must hold before a model is trained: integrity of all that it reads, and the leakage rules on its rows."""
@@ -42,8 +39,8 @@ def run(
 
     `run_id` names the check run; where training_set is among the suites, it is the training run. `timeframe` is d1
     where none is given. Bars from `since` on are looked at, by default those of the last 30 sessions. A failing
-    expectation does not raise: `gate` does. Raises ChecksError where a suite cannot be used, WarehouseError where the
-    database does not answer.
+    expectation does not raise: `gate` does. Raises ChecksError where a suite cannot be used, and
+    WarehouseUnreachableError where the database does not answer, or no longer: nothing is kept then.
     """
     chosen = [suites.load(name) for name in names]
     return run_suites(
@@ -53,7 +50,7 @@ def run(
 
 def daily(warehouse: Warehouse, as_of: datetime, timeframe: str = "d1") -> CheckReport:
     """Run what must hold before a forecast as of `as_of`, on the last 30 sessions (completeness: 250)."""
-    return run(warehouse, DAILY, as_of=as_of, timeframe=timeframe)
+    return run(warehouse, DAILY_SUITES, as_of=as_of, timeframe=timeframe)
 
 
 def training(warehouse: Warehouse, run_id: UUID, as_of: datetime) -> CheckReport:
@@ -144,6 +141,8 @@ def _observed(
         return "0 rows at fault" + ("" if size is None else f" of {size:,} rows"), 0, ()
     try:
         n, first_rows = _show(warehouse, query)
+    except WarehouseUnreachableError:
+        raise
     except WarehouseError as error:
         return f"could not be checked: {error}", 0, ()
     return f"{n:,} row{'' if n == 1 else 's'} at fault", n, first_rows

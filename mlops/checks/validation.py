@@ -17,10 +17,11 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 
 from mlops.checks.suites import ROW_COUNT, SQL
 from mlops.domain import Role
+from mlops.exceptions import WarehouseUnreachableError
 
 _lock = threading.Lock()
 _OPTIONS = (
@@ -50,6 +51,8 @@ class _Library:
     no_rows: type
     sources: dict[str, Any] = field(default_factory=dict)
     batch: str = ""
+    lost: BaseException | None = None
+    """The first error that said that the database has gone, since `reading` began."""
 
     def source(self, url: URL) -> Any:  # noqa: ANN401 - the library has no types
         """Return the data source of the database at `url`, letting go of that of any other."""
@@ -60,9 +63,10 @@ class _Library:
                 self.sources.pop(other)
                 self.context.data_sources.delete(other)
             source = self.context.data_sources.add_postgres(name, connection_string=text)
-            event.listen(
-                source.get_execution_engine().engine, "before_cursor_execute", self._only_the_columns, retval=True
-            )
+            engine = source.get_execution_engine().engine
+            event.listen(engine, "before_cursor_execute", self._only_the_columns, retval=True)
+            for each in (engine, source.get_engine()):
+                event.listen(each, "handle_error", self._note_a_loss)
             self.sources[name] = source
         return self.sources[name]
 
@@ -72,15 +76,26 @@ class _Library:
         """Spare the rows of a batch where the library runs its bare query: it does so to learn the columns' names."""
         return (f"{statement} LIMIT 0" if statement.strip() == self.batch else statement), parameters
 
+    def _note_a_loss(self, context: ExceptionContext) -> None:
+        """Remember an error of a connection that broke, or could not be made: the library turns all into text."""
+        if self.lost is None and (context.is_disconnect or context.connection is None):
+            self.lost = context.original_exception
+
 
 @contextmanager
 def reading(url: URL) -> Iterator[Any]:
     """Give the data source of the database at `url`; close its connections afterwards, so that none grows old.
 
-    One at a time: the library keeps state of its own.
+    One at a time: the library keeps state of its own. Raises WarehouseUnreachableError where the database does not
+    answer, or is lost in the block: nothing is known of the data then, neither good nor bad.
     """
     with _lock:
-        source = _library().source(url)
+        library = _library()
+        library.lost = None
+        try:
+            source = library.source(url)
+        except Exception as error:  # the library tries a connection, and has its own words for what came of it
+            raise _gone(url, error) from error
         try:
             yield source
         finally:
@@ -97,12 +112,15 @@ def validate(
     """Hold `expectations` (name, type, arguments) against the rows of `query`, as the asset `name` of `source`.
 
     Returns a verdict for each name, a failing one for what could not be run. Whatever the library raises is a verdict
-    as well: a check that cannot run must not pass.
+    as well: a check that cannot run must not pass. Raises WarehouseUnreachableError where the database is gone.
     """
     try:
         results = _results(source, name, query, expectations)
     except Exception as error:  # the library raises whatever its parts raise; none of it may open the gate
-        return {each[0]: Verdict(success=False, error=_one_line(error)) for each in expectations}
+        results = {each[0]: Verdict(success=False, error=_one_line(error)) for each in expectations}
+    lost = _library().lost
+    if lost is not None:
+        raise _gone(source.get_engine().url, lost) from lost
     missing = Verdict(success=False, error="Great Expectations gave no result")
     return {each[0]: results.get(each[0], missing) for each in expectations}
 
@@ -156,6 +174,13 @@ def _error(info: Any) -> str | None:  # noqa: ANN401
         if each.get("raised_exception"):
             return _one_line(each.get("exception_message"))
     return None
+
+
+def _gone(url: URL, error: BaseException) -> WarehouseUnreachableError:
+    return WarehouseUnreachableError(
+        f"The database {url.database} at {url.host or 'localhost'}:{url.port or 5432} went away during the check "
+        f"({_one_line(error)}).\nNothing was kept of it: check again once the database answers."
+    )
 
 
 def _one_line(error: object) -> str:

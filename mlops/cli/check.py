@@ -38,12 +38,13 @@ def check(
     """
     from mlops import checks
     from mlops.clock import parse_as_of
+    from mlops.domain import DAILY_SUITES
 
     moment = parse_as_of(as_of)
-    names = tuple(suite or checks.DAILY)
+    names = tuple(suite or DAILY_SUITES)
     for name in names:
-        if name not in checks.DAILY:
-            raise typer.BadParameter(f"{name!r} is none of {', '.join(checks.DAILY)}.", param_hint="--suite")
+        if name not in DAILY_SUITES:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(DAILY_SUITES)}.", param_hint="--suite")
     with open_warehouse(database_url) as warehouse, shown_progress() as progress:
         progress("Checking", None)
         report = checks.run(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy
+from databases import administer
 from planted_faults import AAPL, AS_OF, FAULTS
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
@@ -19,8 +23,8 @@ from mlops.checks import suites, validation
 from mlops.checks.run import run_suites
 from mlops.checks.suites import ROW_COUNT, Suite
 from mlops.datasets import materialise
-from mlops.domain import TECHNICAL_FEATURES, Role
-from mlops.exceptions import ChecksError, GateClosedError, NotMigratedError
+from mlops.domain import DAILY_SUITES, TECHNICAL_FEATURES, Role
+from mlops.exceptions import ChecksError, GateClosedError, NotMigratedError, WarehouseUnreachableError
 from mlops.features import build
 from mlops.warehouse import Warehouse
 
@@ -92,7 +96,7 @@ def test_clean_data_pass_every_day(featured: Warehouse, day: str) -> None:
     report = checks.daily(featured, as_of)
     assert failed(report) == set()
     checks.gate(report)
-    assert {result.suite for result in report.results} == set(checks.DAILY)
+    assert {result.suite for result in report.results} == set(DAILY_SUITES)
 
 
 def test_a_clean_training_set_passes(featured: Warehouse) -> None:
@@ -109,7 +113,7 @@ def test_a_clean_training_set_passes(featured: Warehouse) -> None:
 
 
 def test_the_whole_history_passes(featured: Warehouse) -> None:
-    report = checks.run(featured, checks.DAILY, as_of=AS_OF, since=checks.BEGINNING)
+    report = checks.run(featured, DAILY_SUITES, as_of=AS_OF, since=checks.BEGINNING)
     assert failed(report) == set()
 
 
@@ -320,3 +324,103 @@ def test_the_checks_can_write_nothing(featured: Warehouse) -> None:
             connection.execute(text("DELETE FROM ml.training_rows"))
         with engine.connect() as connection:
             assert connection.execute(text("SELECT current_user")).scalar_one() == Role.WORKER.value
+
+
+# What happens to the database meanwhile -------------------------------------------------------------------------------
+
+
+def lose_connections(warehouse: Warehouse, server_url: str, *, for_good: bool) -> None:
+    """End all connections to the database, as a server does that stops; for good: nobody is let in again."""
+    name = warehouse.url.database
+    if for_good:
+        administer(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    administer(server_url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+
+@pytest.mark.parametrize("for_good", [True, False], ids=["it stays away", "it is back at once"])
+def test_a_database_that_goes_away_is_no_verdict(
+    featured: Warehouse, server_url: str, monkeypatch: pytest.MonkeyPatch, for_good: bool
+) -> None:
+    checks.gate(checks.daily(featured, AS_OF))
+    begun = []
+    really = validation._results
+
+    def results(*arguments: Any) -> Any:
+        begun.append(arguments[1])
+        if arguments[1] == "features.recent":
+            lose_connections(featured, server_url, for_good=for_good)
+        return really(*arguments)
+
+    monkeypatch.setattr(validation, "_results", results)
+    with pytest.raises(WarehouseUnreachableError) as lost:
+        checks.daily(featured, AS_OF + timedelta(hours=1))
+    assert begun[-1] == "features.recent"  # nothing is tried that cannot be
+    first, second = str(lost.value).split("\n")
+    assert re.fullmatch(r"The database test_\w+ at [\w.]+:\d+ went away during the check \(.*\)\.", first)
+    assert second == "Nothing was kept of it: check again once the database answers."
+
+    monkeypatch.undo()
+    administer(server_url, f"ALTER DATABASE {featured.url.database} ALLOW_CONNECTIONS true")
+    featured.engine.dispose()
+    with featured.begin() as connection:
+        kept = connection.execute(text("SELECT DISTINCT as_of, success FROM monitoring.check_results")).all()
+    assert kept == [(AS_OF, True)]
+    checks.gate(checks.daily(featured, AS_OF + timedelta(hours=1)))
+
+
+@pytest.mark.parametrize("moment", ["before the checks connect", "while rows at fault are counted"])
+def test_a_database_that_goes_away_at_other_moments(
+    featured: Warehouse, server_url: str, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    plant(featured, FAULTS["features"]["rsi_14_is_possible"])
+    where = (
+        (validation._Library, "source")
+        if moment == "before the checks connect"
+        else (sys.modules["mlops.checks.run"], "_show")
+    )
+    really = getattr(*where)
+
+    def losing(*arguments: Any) -> Any:
+        lose_connections(featured, server_url, for_good=True)
+        return really(*arguments)
+
+    monkeypatch.setattr(*where, losing)
+    if moment == "before the checks connect":
+        validation._library().sources.clear()
+    with pytest.raises(WarehouseUnreachableError):
+        checks.daily(featured, AS_OF)
+    monkeypatch.undo()
+    administer(server_url, f"ALTER DATABASE {featured.url.database} ALLOW_CONNECTIONS true")
+    featured.engine.dispose()
+    with featured.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM monitoring.check_results")).scalar_one() == 0
+
+
+KILLED_BETWEEN_SUITES = """
+import os, signal, sys
+from datetime import datetime
+from mlops import checks
+from mlops.warehouse import Warehouse
+
+run = sys.modules["mlops.checks.run"]
+really = run._run_suite
+def run_suite(warehouse, source, suite, parameters):
+    yield from really(warehouse, source, suite, parameters)
+    if suite.suite == "features":
+        os.kill(os.getpid(), signal.SIGKILL)
+run._run_suite = run_suite
+with Warehouse(sys.argv[1]) as warehouse:
+    checks.daily(warehouse, datetime.fromisoformat(sys.argv[2]))
+"""
+
+
+def test_a_check_that_is_killed_half_way_leaves_the_verdict_that_there_was(featured: Warehouse) -> None:
+    checks.daily(featured, AS_OF)
+    later = AS_OF + timedelta(hours=1)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_BETWEEN_SUITES, featured.plain_url, later.isoformat()], check=False, timeout=120
+    )
+    assert killed.returncode == -9
+    with featured.begin() as connection:
+        kept = connection.execute(text("SELECT DISTINCT as_of FROM monitoring.check_results")).all()
+    assert kept == [(AS_OF,)]

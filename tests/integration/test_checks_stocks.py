@@ -11,6 +11,7 @@ import pytest
 from bars import SHARED_DATA
 
 from mlops import checks
+from mlops.domain import DAILY_SUITES
 from mlops.features import build
 from mlops.sources import FileSource, ingest_bars
 from mlops.warehouse import Warehouse
@@ -33,7 +34,7 @@ def test_real_bars_with_holes_pass(warehouse: Warehouse, tmp_path: Path) -> None
     for days in (0, 1, 30):
         report = checks.daily(warehouse, NEWEST - timedelta(days=days))
         assert [(each.expectation, each.first_rows) for each in report.failures] == []
-    report = checks.run(warehouse, checks.DAILY, as_of=NEWEST, since=checks.BEGINNING)
+    report = checks.run(warehouse, DAILY_SUITES, as_of=NEWEST, since=checks.BEGINNING)
     assert [(each.expectation, each.first_rows) for each in report.failures] == []
 
     # On this day the source had no open for three stocks of four: that is no day to forecast from.
