@@ -12,13 +12,8 @@ from sqlalchemy import Connection, Row
 
 from mlops.domain import TECHNICAL_FEATURES, TIMEFRAMES, ModelVersion
 from mlops.exceptions import ForecastingError
-from mlops.forecasting.production import (
-    Production,
-    read_artifact,
-    read_production,
-    refuse_faulty_data,
-    refuse_hindsight,
-)
+from mlops.forecasting.gate import refuse_faulty_data
+from mlops.forecasting.production import Production, read_artifact, read_production, refuse_hindsight
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
 from mlops.warehouse.locks import take_lock
@@ -117,7 +112,8 @@ def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None)
 
     Raises:
         NoProductionModelError: nothing (or nothing of `model`) is in production.
-        GateClosedError: the newest daily check of a version's timeframe found a fault.
+        GateClosedError: the newest check of one of the daily suites, of a version's timeframe, found a fault; or some
+            of these suites were checked and others never.
         ArtifactCorruptError: the version's bytes are not those that were registered.
         ForecastingError: a version knows the future of `as_of`, the features in the warehouse are not those that it
             was trained on, or the trading calendar does not reach to the end of the horizons.
@@ -180,7 +176,7 @@ def _score(connection: Connection, production: Production, as_of: datetime) -> _
     scorer = Scorer(read_artifact(connection, production))
     _require_agreement(scorer, production)
     refuse_hindsight(connection, production, as_of)
-    refuse_faulty_data(connection, production, as_of)
+    refuse_faulty_data(connection, production.timeframe, as_of)
     rows = connection.execute(
         sql("forecasting", "newest_rows"),
         {

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mlops.domain import ModelVersion
-from mlops.exceptions import ForecastingError, GateClosedError, NoProductionModelError
+from mlops.exceptions import ForecastingError, NoProductionModelError
 from mlops.scoring import intact
 from mlops.warehouse import sql
 
@@ -57,23 +57,6 @@ def read_artifact(connection: Connection, production: Production) -> bytes:
     """Return the version's ONNX bytes. Raises ArtifactCorruptError where they are not those that were registered."""
     stored = connection.execute(sql("forecasting", "artifact"), {"sha256": production.sha256}).scalar_one_or_none()
     return intact(stored, production.sha256, production.version)
-
-
-def refuse_faulty_data(connection: Connection, production: Production, as_of: datetime) -> None:
-    """Raise GateClosedError where the newest daily check of the version's timeframe, up to `as_of`, found a fault.
-
-    What was never checked is not refused: checking is a step of its own.
-    """
-    wanted = {"timeframe": production.timeframe, "as_of": as_of}
-    faults = connection.execute(sql("forecasting", "faults"), wanted).all()
-    if faults:
-        first = faults[0]
-        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-        raise GateClosedError(
-            f"The gate is closed for {production.timeframe}: the check as of {first.as_of:%Y-%m-%d %H:%M} UTC found "
-            f"{first.suite}, {first.expectation} at fault ({first.rows_at_fault} rows){more}. Mend what data_quality "
-            "lists, and run `forecastle check` again."
-        )
 
 
 def refuse_hindsight(connection: Connection, production: Production, as_of: datetime) -> None:

@@ -130,15 +130,10 @@ def _live_forty_days(market: Market) -> None:
     with warehouse.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO ml.runs (run_id, model, as_of, status, spec, finished_at, error) VALUES "
-                "(gen_random_uuid(), 'tiny', now(), 'blocked', '{}', now(), 'the gate is closed')"
-            )
-        )
-        connection.execute(
-            text(
                 "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, "
                 "success, rows_at_fault, why, checked_at) VALUES (CAST(:run AS uuid), :suite, :expectation, "
-                "'market.bars', :timeframe, now(), :success, 3, 'Training reads it.', CAST(:at AS timestamptz))"
+                "'market.bars', :timeframe, CAST(:as_of AS timestamptz), :success, 3, 'Training reads it.', "
+                "CAST(:at AS timestamptz))"
             ),
             [
                 {
@@ -148,15 +143,29 @@ def _live_forty_days(market: Market) -> None:
                     "timeframe": timeframe,
                     "success": success,
                     "at": at,
+                    "as_of": as_of,
                 }
-                for run, suite, expectation, timeframe, success, at in (
-                    (1, "10_market", "no duplicates", "d1", False, "2024-01-01Z"),
-                    (2, "10_market", "no duplicates", "d1", True, "2024-01-02Z"),
-                    (2, "10_market", "complete", "d1", False, "2024-01-02Z"),
-                    (3, "20_features", "no NULL", "h1", False, "2023-12-31Z"),
-                    (4, "20_features", "no NULL", "d1", True, "2024-01-02Z"),
+                for run, suite, expectation, timeframe, success, at, as_of in (
+                    (1, "10_market", "no duplicates", "d1", False, "2024-01-01Z", "2024-01-01Z"),
+                    (2, "10_market", "no duplicates", "d1", True, "2024-01-02Z", "2024-01-02Z"),
+                    (2, "10_market", "complete", "d1", False, "2024-01-02Z", "2024-01-02Z"),
+                    (3, "20_features", "no NULL", "h1", False, "2023-12-31Z", "2023-12-31Z"),
+                    (4, "20_features", "no NULL", "d1", True, "2024-01-02Z", "2024-01-02Z"),
+                    # Made later, but of an earlier day; and of a day that has not come.
+                    (5, "20_features", "no NULL", "d1", False, "2024-01-03Z", "2024-01-01Z"),
+                    (6, "20_features", "no NULL", "d1", False, "2024-01-03Z", "2124-01-01Z"),
+                    # The checks of a training set: what they say of the other suites is the training run's own.
+                    (7, "10_market", "years ago", "d1", False, "2024-01-04Z", "2024-01-04Z"),
+                    (7, "training_set", "no leak", "d1", False, "2024-01-04Z", "2024-01-04Z"),
                 )
             ],
+        )
+        connection.execute(
+            text(
+                "INSERT INTO ml.runs (run_id, model, as_of, status, spec, finished_at, error) "
+                "VALUES (CAST(:run AS uuid), 'tiny', now(), 'blocked', '{}', now(), 'the gate is closed')"
+            ),
+            {"run": str(uuid.UUID(int=7))},
         )
         connection.execute(
             text(
@@ -378,6 +387,7 @@ def test_alerts_are_what_stands_now(market: Market) -> None:
     assert set(of) == {"accuracy", "feature drift", "check", "job"}
     assert {subject: row.state for subject, row in of["check"].items()} == {
         "d1: 10_market, complete": "failed", "h1: 20_features, no NULL": "failed",
+        "d1: training_set, no leak": "failed",
     }  # fmt: skip
     assert "3 rows of market.bars" in of["check"]["d1: 10_market, complete"].message
     assert {subject: (row.state, row.message[-9:]) for subject, row in of["job"].items()} == {

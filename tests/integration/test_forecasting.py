@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from small_world import FEATURE_SET, World, closes, point, register
 from sqlalchemy import text
 from tiny_model import BAND, endless_model, saying, tiny_model, weights
 
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Direction, ModelVersion
+from mlops.checks import TRAINING
+from mlops.domain import DAILY_SUITES, HORIZONS, TECHNICAL_FEATURES, Direction, ModelVersion
 from mlops.exceptions import (
     ArtifactCorruptError,
     ForecastingError,
@@ -307,24 +309,97 @@ def test_newest_reads_back_what_was_made(world: World) -> None:
     assert {each.as_of for each in newest(world.warehouse, world.close_of(79), limit=1)} == {world.close_of(79)}
 
 
-def test_a_fault_that_the_newest_check_found_keeps_forecasts_back(world: World) -> None:
-    def checked(day: int, timeframe: str, success: bool) -> None:
+def checked(
+    world: World, day: int, *suites: str, at_fault: str | None = None, timeframe: str = "d1", run_id: UUID | None = None
+) -> None:
+    """Write what a check of `suites` (all daily ones unless said) as of a day's close found, fault or none."""
+    run_id = run_id or uuid4()
+    for suite in suites or DAILY_SUITES:
         world.owner(
-            "INSERT INTO monitoring.check_results "
-            "(run_id, suite, expectation, relation, timeframe, as_of, success, rows_at_fault, why) "
-            "VALUES (gen_random_uuid(), 'freshness', 'newest', 'market.bars', :timeframe, :as_of, :success, 3, '')",
-            timeframe=timeframe, as_of=world.close_of(day), success=success,
+            "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, success, "
+            "observed, rows_at_fault, why) VALUES (:run_id, :suite, 'it_holds', 'market.bars', :timeframe, :as_of, "
+            ":success, '3 rows at fault', 3, '')",
+            run_id=run_id, suite=suite, timeframe=timeframe, as_of=world.close_of(day), success=suite != at_fault,
         )  # fmt: skip
 
-    checked(79, "d1", True)
-    checked(80, "h1", False)
+
+def test_a_fault_that_the_newest_check_found_keeps_forecasts_back(world: World) -> None:
+    checked(world, 79)
+    checked(world, 80, at_fault="freshness", timeframe="h1")
     assert forecast(world.warehouse, world.close_of(80)).made == 12
-    checked(81, "d1", False)
-    with pytest.raises(GateClosedError, match=r"freshness, newest at fault \(3 rows\)"):
+    checked(world, 81, at_fault="features")
+    with pytest.raises(GateClosedError, match="found fault with features, it_holds: 3 rows at fault"):
         forecast(world.warehouse, world.close_of(82))
     assert forecast(world.warehouse, world.close_of(80)).present == 12
-    checked(81, "d1", True)
+    checked(world, 81)
     assert forecast(world.warehouse, world.close_of(82)).made == 12
+
+
+@pytest.mark.parametrize("suite", DAILY_SUITES)
+def test_a_check_of_other_suites_opens_no_gate(world: World, suite: str) -> None:
+    others = [each for each in DAILY_SUITES if each != suite]
+    checked(world, 81, at_fault=suite)
+    checked(world, 81, *others)
+    checked(world, 82, *others)
+    with pytest.raises(GateClosedError, match=f"found fault with {suite}, it_holds"):
+        forecast(world.warehouse, world.close_of(82))
+    checked(world, 82, suite)
+    assert forecast(world.warehouse, world.close_of(82)).made == 12
+
+
+def test_suites_that_were_never_checked_are_wanted_once_one_was(world: World) -> None:
+    assert forecast(world.warehouse, world.close_of(80)).made == 12
+    checked(world, 81, "freshness")
+    with pytest.raises(GateClosedError) as closed:
+        forecast(world.warehouse, world.close_of(82))
+    moment = world.close_of(82).isoformat()
+    assert str(closed.value).split("\n") == [
+        f"The gate is closed for d1: as of {world.close_of(82):%Y-%m-%d %H:%M} UTC or before, freshness was checked, "
+        "and market, features, labels never.",
+        f"Check all of them: `forecastle check --timeframe d1 --as-of {moment}`.",
+    ]
+    assert forecast(world.warehouse, world.close_of(80)).present == 12
+
+
+def test_a_later_check_as_of_an_earlier_day_says_nothing_of_today(world: World) -> None:
+    checked(world, 81, at_fault="market")
+    checked(world, 79)
+    with pytest.raises(GateClosedError, match="found fault with market"):
+        forecast(world.warehouse, world.close_of(82))
+
+
+def test_what_a_training_run_found_is_not_the_daily_gates(world: World) -> None:
+    """A fault years back blocks the training; a training set without one opens nothing."""
+    run_id = world.rows("SELECT run_id FROM ml.runs")[0].run_id
+    checked(world, 80)
+    checked(world, 81, *TRAINING, at_fault="market", run_id=run_id)
+    assert forecast(world.warehouse, world.close_of(82)).made == 12
+
+    checked(world, 82, at_fault="labels")
+    world.owner("DELETE FROM monitoring.check_results WHERE run_id = :run_id", run_id=run_id)
+    checked(world, 83, *TRAINING, run_id=run_id)
+    with pytest.raises(GateClosedError, match="found fault with labels"):
+        forecast(world.warehouse, world.close_of(83))
+
+
+def test_a_closed_gate_says_when_it_was_closed_and_what_to_type(world: World) -> None:
+    checked(world, 81, at_fault="freshness")
+    with pytest.raises(GateClosedError) as closed:
+        forecast(world.warehouse, world.close_of(110))
+    what, advice = str(closed.value).split("\n")
+    assert what.startswith(f"The gate is closed for d1: the check as of {world.days[81]} 21:00 UTC, made on 20")
+    newest = world.days[99]
+    assert advice == (
+        "Once the data are mended, or where they have been since, check again: `forecastle check --timeframe d1 "
+        f"--as-of {world.close_of(110).isoformat()}`. If there are no newer bars, forecast as of the newest that there "
+        f"are: `forecastle check --timeframe d1 --as-of {newest}`, then `forecastle forecast --as-of {newest}`."
+    )
+    checked(world, 82, at_fault="market")
+    checked(world, 82, "freshness")
+    now = datetime.now(UTC)
+    with pytest.raises(GateClosedError) as closed:
+        forecast(world.warehouse, now)
+    assert str(closed.value).endswith("check again: `forecastle check --timeframe d1`.")
 
 
 # Processes -----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
--- What stands now and not what once stood: only the newest measurement of each model, check of each timeframe and run of
--- each job is looked at.
+-- What stands now and not what once stood: only the newest measurement of each model, check of each timeframe and suite
+-- and run of each job is looked at.
 with accuracy as (
     select *
     from (
@@ -22,12 +22,18 @@ features as (
     where nth = 1
 ),
 
+-- As the gate before a forecast has it: by as-of first, and what a training run found in the rows that it reads is that
+-- run's own. Of training sets the newest check speaks.
 newest_check_runs as (
-    select distinct on (timeframe, suite)
-        suite,
-        run_id
-    from {{ ref('data_quality') }}
-    order by timeframe, suite, checked_at desc
+    select distinct on (checked.timeframe, checked.suite)
+        checked.suite,
+        checked.run_id
+    from {{ ref('data_quality') }} as checked
+    left join {{ source('ml', 'runs') }} as training on checked.run_id = training.run_id
+    where
+        checked.as_of <= now()
+        and (training.run_id is null or checked.suite = 'training_set')
+    order by checked.timeframe, checked.suite, checked.as_of desc, checked.checked_at desc
 ),
 
 jobs as (

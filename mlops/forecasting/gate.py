@@ -1,0 +1,79 @@
+"""The gate before a forecast: what the checks have said of the data, and what to do where they said no."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from mlops import clock
+from mlops.domain import DAILY_SUITES
+from mlops.exceptions import GateClosedError
+from mlops.warehouse import sql
+
+_NOW = timedelta(minutes=1)
+"""A forecast as of so little ago is one as of now: nobody types a moment so fast."""
+
+
+def refuse_faulty_data(connection: Connection, timeframe: str, as_of: datetime) -> None:
+    """Raise GateClosedError unless each daily suite held when it was last checked for `timeframe`, as of `as_of` (UTC).
+
+    Of each suite the newest check counts, by its as-of and then by when it was made, so that a later check of one suite
+    says nothing of the others. Data that were never checked are not refused: checking is a step of its own. But once
+    one suite was checked, the others are wanted, too.
+    """
+    wanted = {"timeframe": timeframe, "as_of": as_of, "suites": list(DAILY_SUITES)}
+    rows = connection.execute(sql("forecasting", "newest_checks"), wanted).all()
+    faults = [row for row in rows if row.expectation is not None]
+    never = [row.suite for row in rows if row.as_of is None]
+    if not faults and len(never) in (0, len(DAILY_SUITES)):
+        return
+    again = "" if abs(clock.now() - as_of) < _NOW else f" --as-of {_typed(as_of)}"
+    check_again = f"`forecastle check --timeframe {timeframe}{again}`"
+    if not faults:
+        checked = ", ".join(suite for suite in DAILY_SUITES if suite not in never)
+        raise GateClosedError(
+            f"The gate is closed for {timeframe}: as of {_shown(as_of)} or before, {checked} was checked, and "
+            f"{', '.join(never)} never.\nCheck all of them: {check_again}."
+        )
+    advice = f"Once the data are mended, or where they have been since, check again: {check_again}."
+    if any(row.suite == "freshness" for row in faults):
+        advice += _earlier(connection, timeframe, as_of)
+    raise GateClosedError(f"{_what(timeframe, faults)}\n{advice}")
+
+
+def _what(timeframe: str, faults: Sequence[Row[Any]]) -> str:
+    first, more = faults[0], len(faults) - 1
+    return (
+        f"The gate is closed for {timeframe}: the check as of {_shown(first.as_of)}, made on "
+        f"{_shown(first.checked_at)}, found fault with {first.suite}, {first.expectation}: {first.observed}"
+        + (f"; and {more} more failed" if more else "")
+        + ". The view data_quality has the queries that show the rows."
+    )
+
+
+def _earlier(connection: Connection, timeframe: str, as_of: datetime) -> str:
+    """Say how to forecast from the newest bars that there are, for data that are old and stay so."""
+    newest: datetime | None = connection.execute(
+        sql("forecasting", "newest_moment"), {"timeframe": timeframe, "as_of": as_of}
+    ).scalar_one()
+    if newest is None:
+        return ""
+    moment = f"{newest.astimezone(UTC):%Y-%m-%d}" if timeframe == "d1" else _typed(newest)
+    return (
+        f" If there are no newer bars, forecast as of the newest that there are: `forecastle check --timeframe "
+        f"{timeframe} --as-of {moment}`, then `forecastle forecast --as-of {moment}`."
+    )
+
+
+def _typed(moment: datetime) -> str:
+    """Return the moment as `--as-of` takes it: a day, where it is the end of one."""
+    moment = moment.astimezone(UTC)
+    end_of_day = moment.time() == time(23, 59, 59, 999999)
+    return f"{moment:%Y-%m-%d}" if end_of_day else moment.isoformat()
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

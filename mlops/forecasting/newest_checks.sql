@@ -1,0 +1,21 @@
+-- What the newest check of each of :suites says of bars of :timeframe, of those made as of :as_of or before. Checks of a
+-- training set are left out: they look at other rows, and belong to their training run.
+-- Grain: one row per suite and expectation that failed; one with no expectation for a suite of which all held, and one
+-- with no as_of either for a suite that was never checked. In the order of :suites.
+SELECT
+    wanted.suite, newest.as_of, newest.checked_at, fault.expectation, fault.observed
+FROM unnest(CAST(:suites AS text [])) WITH ORDINALITY AS wanted (suite, place)
+LEFT JOIN LATERAL (
+    SELECT checked.run_id, checked.as_of, checked.checked_at
+    FROM monitoring.check_results AS checked
+    WHERE
+        checked.timeframe = :timeframe
+        AND checked.suite = wanted.suite
+        AND checked.as_of <= :as_of
+        AND NOT EXISTS (SELECT FROM ml.runs AS training WHERE training.run_id = checked.run_id)
+    ORDER BY checked.as_of DESC, checked.checked_at DESC
+    LIMIT 1
+) AS newest ON true
+LEFT JOIN monitoring.check_results AS fault
+    ON fault.run_id = newest.run_id AND fault.suite = wanted.suite AND NOT fault.success
+ORDER BY wanted.place, fault.expectation
