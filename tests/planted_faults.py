@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from mlops.checks.suites import ROW_COUNT, Suite
 from mlops.domain import HORIZONS, TECHNICAL_FEATURES
 
 AS_OF = datetime(2013, 3, 1, 21, tzinfo=UTC)
@@ -47,6 +48,14 @@ MARKET = {
     "daily_bar_is_a_session": f"UPDATE market.bars SET ts = ts + INTERVAL '1 hour' {_ONE_BAR}",
     "no_session_is_missing_for_all": """
         DELETE FROM market.bars WHERE ts = (SELECT DISTINCT ts FROM market.bars ORDER BY ts DESC OFFSET 10 LIMIT 1)
+    """,
+    # A reverse split of 1:20, ten sessions ago: the history before it is as it was.
+    "no_split_is_unadjusted": f"""
+        UPDATE market.bars SET open = 20 * open, high = 20 * high, low = 20 * low, close = 20 * close,
+            adj_close = 20 * adj_close, volume = volume / 20
+        WHERE symbol_id = {AAPL} AND ts >= (
+            SELECT ts FROM market.bars WHERE symbol_id = {AAPL} ORDER BY ts DESC OFFSET 10 LIMIT 1
+        )
     """,
     "year_has_bars": "DELETE FROM market.bars WHERE ts > TIMESTAMPTZ '2011-01-01'",
     "year_is_complete": f"""
@@ -205,3 +214,10 @@ FAULTS = {
     "training_set": TRAINING_SET,
 }
 """SQL of the fault by suite and expectation."""
+
+
+def narrowed(suite: Suite, name: str) -> Suite:
+    """Return the suite with one expectation alone, and the row count of its batch."""
+    (wanted,) = (each for each in suite.expectations if each.name == name)
+    kept = [each for each in suite.expectations if each.type == ROW_COUNT or each is wanted]
+    return Suite(**{**suite.model_dump(), "expectations": [each.model_dump() for each in kept]})

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy
 from databases import administer
-from planted_faults import AAPL, AS_OF, FAULTS
+from planted_faults import AAPL, AS_OF, FAULTS, narrowed
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
@@ -49,13 +49,6 @@ def add_run(warehouse: Warehouse) -> UUID:
         )
         materialise(connection, run_id, SPEC, AS_OF)
     return run_id
-
-
-def narrowed(suite: Suite, name: str) -> Suite:
-    """Return the suite with one expectation alone, and the row count of its batch."""
-    (wanted,) = (each for each in suite.expectations if each.name == name)
-    kept = [each for each in suite.expectations if each.type == ROW_COUNT or each is wanted]
-    return Suite(**{**suite.model_dump(), "expectations": [each.model_dump() for each in kept]})
 
 
 def failed(report: checks.CheckReport) -> set[str]:
@@ -115,6 +108,24 @@ def test_a_clean_training_set_passes(featured: Warehouse) -> None:
 def test_the_whole_history_passes(featured: Warehouse) -> None:
     report = checks.run(featured, DAILY_SUITES, as_of=AS_OF, since=checks.BEGINNING)
     assert failed(report) == set()
+
+
+@pytest.mark.parametrize("sessions", [4, 30, 45])
+def test_a_feature_that_stopped_coming_closes_the_gate_however_long_ago(featured: Warehouse, sessions: int) -> None:
+    """Also once there is not one value of it in the sessions that are looked at."""
+    plant(
+        featured,
+        f"""
+        UPDATE features.technical SET volume_zscore_20 = NULL
+        WHERE ts IN (SELECT DISTINCT ts FROM features.technical ORDER BY ts DESC LIMIT {sessions})
+        """,
+    )
+    assert failed(checks.run(featured, ["features"], as_of=AS_OF)) == {"few_features_are_missing"}
+
+
+def test_a_symbol_that_never_had_a_volume_does_not_count(featured: Warehouse) -> None:
+    plant(featured, f"UPDATE features.technical SET volume_zscore_20 = NULL WHERE symbol_id = {AAPL}")
+    assert failed(checks.run(featured, ["features"], as_of=AS_OF)) == set()
 
 
 def test_results_are_kept(featured: Warehouse) -> None:
