@@ -6,10 +6,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from alembic import command
 from sqlalchemy import create_engine, text
 
 from mlops.warehouse.databases import beside
 from mlops.warehouse.engine import Warehouse, parse_url
+from mlops.warehouse.migrate import _config
 
 
 @contextmanager
@@ -35,3 +37,11 @@ def administer(server_url: str, *statements: str) -> None:
         for statement in statements:
             connection.execute(text(statement))
     engine.dispose()
+
+
+def take_back(warehouse: Warehouse, revision: str) -> None:
+    """Bring a migrated database back to what it was at an earlier revision."""
+    with warehouse.begin(role=None) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)

@@ -1,4 +1,4 @@
-"""The trading calendar in SQL: `market.sessions`, filled from exchange-calendars.
+"""The trading calendar in SQL: `market.sessions`, filled from exchange-calendars, without two holidays of currencies.
 
 What is past stays as it was recorded and keeps its ordinal, whichever way the calendar grows. What is ahead follows
 the calendar package each time the table is extended, so that a holiday announced later arrives with its next release.
@@ -27,6 +27,9 @@ AHEAD_AT_LEAST = timedelta(days=330)
 """The table is extended as soon as it reaches less far beyond today."""
 AHEAD = timedelta(days=400)
 """So far beyond today it reaches then."""
+_HOLIDAYS: dict[str, frozenset[tuple[int, int]]] = {"24/5": frozenset({(1, 1), (12, 25)})}
+"""Month and day of what exchange-calendars takes for sessions and is none: its `24/5` has every weekday, and on these
+two no market of currencies is open. Of other holidays some quotes are left, on 24 and 26 December for example."""
 EARLIEST = date(1900, 1, 1)
 """No bar is older: an older date is a mistake of the file, and a calendar that long of no use."""
 
@@ -123,7 +126,10 @@ def _naive_utc(moment: datetime) -> datetime:
 
 @lru_cache(maxsize=32)
 def _calendar(exchange: str, first: date, last: date) -> list[tuple[Any, ...]]:
-    """Return (session, open, close) of an exchange between two days; where its calendar begins later, from there."""
+    """Return (session, open, close) of an exchange between two days; where its calendar begins later, from there.
+
+    Without the days on which, other than the package says, nothing is traded.
+    """
     import exchange_calendars
     import pandas as pd
 
@@ -139,6 +145,7 @@ def _calendar(exchange: str, first: date, last: date) -> list[tuple[Any, ...]]:
     return [
         (session.date(), opens.to_pydatetime(), closes.to_pydatetime())
         for session, opens, closes in zip(schedule.index, schedule["open"], schedule["close"], strict=True)
+        if (session.month, session.day) not in _HOLIDAYS.get(exchange, ())
     ]
 
 

@@ -31,6 +31,8 @@ def extend(warehouse: Warehouse, oldest: date, now: datetime = NOW, exchange: st
 def test_sessions_are_those_of_exchange_calendars(warehouse: Warehouse, exchange: str) -> None:
     got = extend(warehouse, date(2015, 3, 2), exchange=exchange)
     schedule = exchange_calendars.get_calendar(exchange, start=got[0].session, end=got[-1].session).schedule
+    if exchange == "24/5":  # where it has every weekday
+        schedule = schedule[~schedule.index.strftime("%m-%d").isin(["12-25", "01-01"])]
     assert [(pd.Timestamp(row.session), row.opens_at, row.closes_at) for row in got] == [
         (session, opens.to_pydatetime(), closes.to_pydatetime())
         for session, opens, closes in zip(schedule.index, schedule["open"], schedule["close"], strict=True)

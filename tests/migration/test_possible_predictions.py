@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from alembic import command
-from databases import database
+from databases import database, take_back
 from small_world import World, register
 from sqlalchemy import text
 
@@ -15,7 +14,7 @@ from mlops.exceptions import WarehouseError
 from mlops.forecasting import forecast
 from mlops.warehouse import Warehouse
 from mlops.warehouse.databases import beside
-from mlops.warehouse.migrate import _config, migrate
+from mlops.warehouse.migrate import migrate
 
 IMPOSSIBLE = [
     {"p10": "NaN", "p50": "NaN", "p90": "NaN"},
@@ -74,10 +73,7 @@ def before(server_url: str) -> Iterator[Warehouse]:
     """A database as it was before the table looked at what it takes."""
     with database(server_url, "template0") as name, Warehouse(beside(server_url, name)) as warehouse:
         migrate(warehouse)
-        with warehouse.begin(role=None) as connection:
-            config = _config()
-            config.attributes["connection"] = connection
-            command.downgrade(config, "0005")
+        take_back(warehouse, "0005")
         yield warehouse
 
 
