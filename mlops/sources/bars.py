@@ -106,9 +106,9 @@ def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> t
         if staging.n_read >= _MANY:
             connection.execute(sql("sources", "plan_for_many"))
         n_rejected += run("judge_bars") + run("reject_duplicate_bars")
-        refuse_if_hopeless(ticket.source, n_rejected, staging.n_read)
         if staging.terms.waits_until > staging.terms.now:
             waiting = Waiting.counted(connection, ticket.kind, parameters)
+        refuse_if_hopeless(ticket.source, n_rejected - waiting.n, staging.n_read)
         n_met = 0
         if staging.has_known_symbols:
             met = connection.execute(sql("sources", "find_changed_bars"), parameters).one()

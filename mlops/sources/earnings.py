@@ -67,8 +67,8 @@ def ingest_earnings(
         connection.execute(text("ANALYZE staged_earnings"))
         run("time_earnings")
         rejected = staging.n_faults + run("judge_earnings")
-        refuse_if_hopeless(source.name, rejected, staging.n_read)
         waiting = Waiting.counted(connection, ticket.kind, parameters)
+        refuse_if_hopeless(source.name, rejected - waiting.n, staging.n_read)
         changed = run("find_changed_earnings")
         if changed:
             run("keep_superseded_earnings")
