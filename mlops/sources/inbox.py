@@ -93,6 +93,8 @@ class Inbox:
         except OSError as error:
             raise JobError(f"The inbox {path} cannot be read: {error.strerror}. Change its permissions.") from error
         try:
+            if not os.access(".", os.R_OK | os.X_OK, dir_fd=descriptor, effective_ids=True):
+                raise JobError(f"The inbox {path} may not be searched by this user. Change its permissions.")
             yield cls(path, descriptor)
         finally:
             os.close(descriptor)
@@ -107,8 +109,11 @@ class Inbox:
         for name in names:
             if name.startswith(".") or name in {DONE, REFUSED} or name.endswith(WHY):
                 continue
-            with suppress(FileNotFoundError):  # somebody was faster
-                yield InboxFile(self, name, self._seen(name))
+            try:
+                seen = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # somebody was faster
+            yield InboxFile(self, name, seen)
 
     def put_away(self, file: InboxFile, folder: str) -> str | None:
         """Move a file into `folder` and return its name there, which is a new one where that is taken.
@@ -134,9 +139,6 @@ class Inbox:
             return
         with self._folder(folder) as target:
             _write(target, _beside(name), why)
-
-    def _seen(self, name: str) -> os.stat_result:
-        return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
 
     @contextmanager
     def _folder(self, name: str) -> Iterator[int]:
