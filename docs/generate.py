@@ -26,7 +26,7 @@ def commands() -> str:
     root = typer.main.get_command(app)
     parts.append(
         "Each command ends with status 0, or with 1 and one or two lines that say what is wrong and what to do, or "
-        "with 2 for wrong usage. `--debug`, anywhere, shows the traceback.\n"
+        "with 2 for wrong usage, or with 130 after Ctrl-C. `--debug`, anywhere, shows the traceback.\n"
     )
     parts.extend(_command(root, "forecastle"))
     return "\n".join(parts)

@@ -1,8 +1,8 @@
-"""The daemon: one process that runs the daily way and the monthly retrain, each when its crontab expression says.
+"""The daemon: one process that does what is due, one thing after the other, until SIGTERM or SIGINT.
 
-One thread runs the jobs, one after the other: they share the machine and the tables. SIGTERM or SIGINT lets the job
-that is running finish and then ends; a second one ends at once, which harms nothing, since every job leaves the last
-complete state (its row becomes 'abandoned' when the job runs next).
+A thread does the tasks, so that the signals find the main thread free. A first signal lets the job that is running
+finish, and breaks off whatever else goes on, such as waiting for a server. A second one ends at once, which harms
+nothing: every job leaves the last complete state, and its row becomes 'abandoned' when it runs next.
 """
 
 from __future__ import annotations
@@ -11,96 +11,102 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from types import FrameType
-
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
+from typing import TYPE_CHECKING, Protocol
 
 from mlops import clock
-from mlops.exceptions import ForecastleError, SettingsError
+
+if TYPE_CHECKING:
+    from jobs.keeper import MayStart
 
 log = logging.getLogger("forecastle.daemon")
 
-MISFIRE_GRACE_SECONDS = 6 * 3600
-"""A run that could not start in time (machine asleep, another job running) is made up for within this time."""
+LONGEST_SLEEP = 30.0
+"""Seconds after which the clock is looked at again: it may have been set, or the machine have slept."""
+
+_SET_BACK = timedelta(minutes=1)
+"""A clock that shows so much less than before was wrong, and with it when a task was to be attempted next."""
+
+_LAST_WORDS = 2.0
+"""Seconds that the thread has to close its connections, when no job is running any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduled:
-    """A job and when it runs. `run` takes the as-of, UTC."""
+class Task(Protocol):
+    """What the daemon does, again and again: `Keeper`, or `AtOnce`."""
 
     name: str
-    crontab: str
-    run: Callable[[datetime], object]
+    at: datetime | None
+    """When to attempt it next, UTC; None for never again. The earliest goes first."""
 
-    def next_run(self, after: datetime) -> datetime | None:
-        """Return the first moment after `after` (UTC) at which the job is due, None for never.
-
-        Raises SettingsError where the crontab expression cannot be read.
-        """
-        moment: datetime | None = self._trigger().get_next_fire_time(None, after)
-        return moment
-
-    def _trigger(self) -> CronTrigger:
-        try:
-            return CronTrigger.from_crontab(self.crontab, timezone="UTC")
-        except ValueError as error:
-            raise SettingsError(
-                f"{self.crontab!r}, when {self.name} should run, is not a crontab expression ({error}). "
-                "Write five fields: minute hour day month weekday, such as '30 22 * * mon-fri'."
-            ) from error
+    def attempt(self, may_start: MayStart) -> None:
+        """Do it, and set `at` anew. Raises nothing that should not end the daemon."""
 
 
-def run(schedule: list[Scheduled], *, at_once: tuple[str, ...] = ()) -> None:
-    """Run the jobs of `schedule` until SIGTERM or SIGINT; those named in `at_once` also run right away.
+def run(tasks: Sequence[Task], now: Callable[[], datetime] = clock.now, longest_sleep: float = LONGEST_SLEEP) -> None:
+    """Do each of `tasks` whenever its time has come, until SIGTERM or SIGINT.
 
-    A job that fails is logged (and stands in `monitoring.job_runs`); the daemon goes on. Raises SettingsError before
-    anything starts where a crontab expression cannot be read. Call it from the main thread.
+    `now` tells the time, UTC; it is asked at least every `longest_sleep` seconds.
+
+    Call it from the main thread. Raises what a task raises: a mistake in it that goes on would be a silent daemon.
     """
-    scheduler = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(1)})
-    scheduler.add_listener(_report, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED)
-    for job in schedule:
-        scheduler.add_job(
-            _as_of_now, job._trigger(), args=[job.run], id=job.name, name=job.name,
-            coalesce=True, max_instances=1, misfire_grace_time=MISFIRE_GRACE_SECONDS,
-        )  # fmt: skip
-        if job.name in at_once:
-            scheduler.add_job(
-                _as_of_now, args=[job.run], id=f"{job.name} at once", name=job.name, misfire_grace_time=None
-            )
-    stop = threading.Event()
+    ending = _Ending()
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            _work(tasks, now, longest_sleep, ending)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            ending.asked.set()
 
     def on_signal(signum: int, _: FrameType | None) -> None:
-        if stop.is_set():
+        if ending.asked.is_set():
             os._exit(128 + signum)
-        log.info("%s: ending after the job that is running", signal.Signals(signum).name)
-        stop.set()
+        log.info("%s: ending as soon as no job is running", signal.Signals(signum).name)
+        ending.asked.set()
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, on_signal)
-    scheduler.start()
-    for job in schedule:
-        log.info("%s runs next at %s", job.name, job.next_run(clock.now()))
-    stop.wait()
-    scheduler.shutdown(wait=True)
+    worker = threading.Thread(target=work, name="jobs", daemon=True)
+    worker.start()
+    ending.asked.wait()
+    with ending.no_job_running:
+        pass  # none will be started any more
+    worker.join(_LAST_WORDS)
+    if errors:
+        raise errors[0]
     log.info("ended")
 
 
-def _as_of_now(job: Callable[[datetime], object]) -> object:
-    return job(clock.now())
+class _Ending:
+    """Whether the daemon has been asked to end, and whether a job is running that it has to wait for."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.no_job_running = threading.Lock()
+
+    @contextmanager
+    def may_start(self) -> Iterator[bool]:
+        """See `MayStart`."""
+        with self.no_job_running:
+            yield not self.asked.is_set()
 
 
-def _report(event: JobExecutionEvent) -> None:
-    if event.code == EVENT_JOB_MISSED:
-        log.error("%s: missed its time by more than %d hours", event.job_id, MISFIRE_GRACE_SECONDS // 3600)
-    elif event.exception is None:
-        log.info("%s: done", event.job_id)
-    elif isinstance(event.exception, ForecastleError):
-        log.error("%s: %s", event.job_id, event.exception)
-    else:
-        log.error("%s: %s\n%s", event.job_id, event.exception, event.traceback)
+def _work(tasks: Sequence[Task], now: Callable[[], datetime], longest_sleep: float, ending: _Ending) -> None:
+    seen = now()
+    while not ending.asked.is_set():
+        moment = now()
+        if moment < seen - _SET_BACK:
+            for task in tasks:
+                task.at = task.at and min(task.at, moment)
+        seen = moment
+        waiting = sorted((task.at, number) for number, task in enumerate(tasks) if task.at is not None)
+        if waiting and waiting[0][0] <= moment:
+            tasks[waiting[0][1]].attempt(ending.may_start)
+        else:
+            seconds = (waiting[0][0] - moment).total_seconds() if waiting else longest_sleep
+            ending.asked.wait(min(seconds, longest_sleep))

@@ -12,7 +12,7 @@ from jobs import daily, features, ingest, train
 from mlops.sources import SampleSource
 from mlops.spec import Spec
 from mlops.warehouse import Warehouse
-from mlops.warehouse.bookkeeping import has_succeeded
+from mlops.warehouse.bookkeeping import has_succeeded, job_run
 
 WALK_DAYS = 60
 """Trading days to go through: the forecasts 20 bars ahead that were made on the first 40 of them are resolved."""
@@ -40,7 +40,8 @@ def run(warehouse: Warehouse, spec: Spec, says: Callable[[str, float | None], No
     for number, day in enumerate(walk):
         says(f"Living through {day}", number / len(walk))
         if not has_succeeded(warehouse, "daily", _evening(day)):
-            daily.run(warehouse, _evening(day), spec.timeframe, source=SampleSource(since=day, until=day))
+            with job_run(warehouse, "daily", _evening(day)):
+                daily.run(warehouse, _evening(day), spec.timeframe, source=SampleSource(since=day, until=day))
     return _evening(walk[-1])
 
 

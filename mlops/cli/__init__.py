@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
 from mlops.exceptions import ForecastleError
 from mlops.printable import cut, printable
 
+_INTERRUPTED = 130
+"""What a shell reports of a program that Ctrl-C ended, and what Typer makes of it."""
+
 
 def main() -> None:
-    """Run `forecastle`; exit status 1 for an error, 2 for wrong usage. `--debug` shows where an error came from."""
+    """Run `forecastle`. `--debug` shows where an error came from.
+
+    Exit status 1 for an error, 2 for wrong usage, 130 after Ctrl-C.
+    """
     arguments = sys.argv[1:]
     ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in ours
     if debug:
         arguments.remove("--debug")
-    from mlops.cli.commands import app
-
     try:
+        from mlops.cli.commands import app
+
         app(arguments, prog_name="forecastle")
+    except KeyboardInterrupt:
+        _interrupted()
+    except SystemExit as ended:
+        if ended.code != _INTERRUPTED:
+            raise
+        _interrupted()
     except ForecastleError as error:
         if debug:
             raise
@@ -38,3 +51,8 @@ def main() -> None:
         message = printable(cut(" ".join(str(error).split()), 300))
         typer.echo(f"{type(error).__name__}: {message}. This is a bug; --debug shows where.", err=True)
         sys.exit(1)
+
+
+def _interrupted() -> NoReturn:
+    typer.echo("Interrupted. What was complete stays; what was going on left nothing half done.", err=True)
+    sys.exit(_INTERRUPTED)

@@ -29,16 +29,19 @@ def named_url(database_url: str | None) -> str | None:
     return database_url or settings().database_url or None
 
 
-def resolve_url(database_url: str | None) -> str:
+def resolve_url(database_url: str | None, says: Progress | None = None) -> str:
     """Return the URL of the database to work on, with its password; the embedded server is started where it is needed.
 
-    Raises EmbeddedServerError where it cannot be.
+    `says` is told what has to be done for that; without it a bar shows it. Raises EmbeddedServerError where it cannot
+    be started.
     """
     named = named_url(database_url)
     if named:
         return named
     from mlops.warehouse.embedded import ensure_running
 
+    if says is not None:
+        return ensure_running(settings(), says)
     with shown_progress() as progress:
         url = ensure_running(settings(), progress)
     # While the server is down, any user of the machine may listen on its port. By this rule of libpq's no connection of
@@ -47,17 +50,34 @@ def resolve_url(database_url: str | None) -> str:
     return url
 
 
-def open_warehouse(database_url: str | None = None) -> Warehouse:
+def open_warehouse(database_url: str | None = None, says: Progress | None = None) -> Warehouse:
     """Return the warehouse to work on. The embedded database is given its tables at its first use.
 
-    Raises EmbeddedServerError where the embedded server cannot run; a server that the user named is not asked yet.
+    `says` as for `resolve_url`. Raises EmbeddedServerError where the embedded server cannot run; a server that the user
+    named is not asked yet.
     """
     from mlops.warehouse import Warehouse
 
-    warehouse = Warehouse(resolve_url(database_url))
+    warehouse = Warehouse(resolve_url(database_url, says))
     if named_url(database_url) is None:
         _migrate_if_bare(warehouse)
     return warehouse
+
+
+def open_as_worker(database_url: str | None, says: Progress) -> Warehouse:
+    """Return the warehouse as a daemon works on it: on the embedded server by the login that is worker and dbt.
+
+    A server that the user names is entered by the login that the URL names. Raises as `open_warehouse` does.
+    """
+    warehouse = open_warehouse(database_url, says)
+    if named_url(database_url) is not None:
+        return warehouse
+    from mlops.domain import Role
+    from mlops.warehouse import Warehouse
+    from mlops.warehouse.embedded import embedded_server, role_url
+
+    warehouse.close()
+    return Warehouse(role_url(embedded_server(settings()), Role.WORKER, says))
 
 
 @contextmanager

@@ -16,7 +16,9 @@ class PlainFormatter(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Log to standard error, one line a message."""
+    """Log to standard error, one line a message; of what others log, only what matters."""
     handler = logging.StreamHandler()
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for noisy, level in (("great_expectations", logging.ERROR), ("alembic", logging.WARNING)):
+        logging.getLogger(noisy).setLevel(level)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlops import clock
-from mlops.cli.connect import open_warehouse
+from mlops.cli.connect import named_url, open_as_worker, open_warehouse, settings
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
 
 if TYPE_CHECKING:
-    from jobs.daemon import Scheduled
+    from collections.abc import Callable
+
+    from jobs.keeper import OpenWarehouse
+    from jobs.scheduled import Pauses, Scheduled
     from mlops.settings import Settings
     from mlops.warehouse import Warehouse
 
@@ -44,69 +47,136 @@ def run_schedule(
 ) -> None:
     """Run the daily way and the monthly retrain when they are due, until SIGTERM.
 
+    A run is as of the moment at which it was due. What was due while the daemon was down: the newest run is made, those
+    before it are marked as missed in job_runs; `--once daily --as-of TIME` makes one up. Where the database or a source
+    does not answer, the daemon tries again until it does.
+
     SIGTERM lets the job that is running finish; a second one ends at once, and nothing is left half done. The settings
     FORECASTLE_INBOX, FORECASTLE_SPEC, FORECASTLE_DAILY_AT and FORECASTLE_RETRAIN_AT say with what and when.
     """
-    import logging
-
-    from jobs import daemon
+    if as_of is not None and once is None:
+        raise typer.BadParameter("goes with --once; the daemon runs a job as of when it is due.", param_hint="--as-of")
+    if once is not None and at_once is not None:
+        raise typer.BadParameter("is for the daemon, and --once starts none.", param_hint="--at-once")
     from mlops.cli.logs import log_to_stderr
-    from mlops.settings import load
-    from mlops.warehouse.migrate import require_current
 
     log_to_stderr()
-    # The daemon says itself how a job ended.
-    for noisy, level in (("apscheduler", "CRITICAL"), ("great_expectations", "ERROR"), ("alembic", "WARNING")):
-        logging.getLogger(noisy).setLevel(level)
-    if as_of is not None and once is None:
-        raise typer.BadParameter("goes with --once: the daemon itself runs as of now.", param_hint="--as-of")
-    with open_warehouse(database_url) as warehouse:
+    schedule = scheduled_jobs(settings())
+    if once is None:
+        run_daemon(schedule, lambda: open_as_worker(database_url, _say), at_once=at_once)
+        return
+    from mlops.warehouse.bookkeeping import job_run
+    from mlops.warehouse.migrate import require_current
+
+    moment = clock.parse_as_of(as_of)
+    with open_as_worker(database_url, _say) as warehouse:
         require_current(warehouse)
-        schedule = _schedule(load(), warehouse)
-        if once is None:
-            daemon.run(schedule, at_once=(at_once.value,) if at_once else ())
-            return
-        next(job for job in schedule if job.name == once).run(clock.parse_as_of(as_of))
+        with job_run(warehouse, once, moment):
+            next(job for job in schedule if job.name == once).run(warehouse, moment)
 
 
 @schedule_app.command("list")
-def list_schedule(as_json: AsJson = False) -> None:
-    """Print the jobs, their crontab expressions and when each is due next (UTC)."""
-    from mlops.settings import load
-
-    rows = [(job.name, job.crontab, job.next_run(clock.now())) for job in _schedule(load(), None)]
+def list_schedule(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
+    """Print the jobs, when each is due next (UTC), how its newest run went and how many were missed."""
+    schedule = scheduled_jobs(settings())
+    past = _past(database_url)
+    rows: list[dict[str, Any]] = [
+        {"job": job.name, "crontab": job.crontab.expression, "next": job.crontab.next(clock.now())}
+        | past.get(job.name, {})
+        for job in schedule
+    ]
     if as_json:
-        typer.echo(
-            json.dumps([{"job": name, "crontab": when, "next": at and at.isoformat()} for name, when, at in rows])
-        )
+        typer.echo(json.dumps(rows, default=lambda moment: moment.isoformat()))
         return
-    for name, when, at in rows:
-        typer.echo(f"{name:<10}{when:<22}next {at:%Y-%m-%d %H:%M} UTC" if at else f"{name:<10}{when:<22}never")
+    for row in rows:
+        due = f"next {row['next']:%Y-%m-%d %H:%M} UTC" if row["next"] else "never"
+        typer.echo(f"{row['job']:<10}{row['crontab']:<22}{due}{_shown_past(row)}")
 
 
-def _schedule(settings: Settings, warehouse: Warehouse | None) -> list[Scheduled]:
-    from jobs.daemon import Scheduled
+def run_daemon(
+    schedule: list[Scheduled],
+    opened: OpenWarehouse,
+    *,
+    at_once: str | None = None,
+    now: Callable[[], datetime] = clock.now,
+    pauses: Pauses | None = None,
+    longest_sleep: float | None = None,
+) -> None:
+    """Run the daemon until SIGTERM; `at_once` names a job to run right away.
 
-    def daily(as_of: datetime) -> None:
+    `now` tells the time, UTC; with it, `pauses` and `longest_sleep` (seconds) a test lets time pass faster.
+
+    Raises NotMigratedError before it begins. A server that does not answer is waited for: at a machine's start the
+    daemon may be there first.
+    """
+    from jobs import daemon
+    from jobs.keeper import AtOnce, Keeper, log_failure
+    from mlops.exceptions import WarehouseUnreachableError
+    from mlops.warehouse.migrate import require_current
+
+    try:
+        with opened() as warehouse:
+            require_current(warehouse)
+    except WarehouseUnreachableError as error:
+        log_failure("daemon", error, " It is waited for.")
+    keepers = [Keeper(job, opened, now, pauses) for job in schedule]
+    first = [AtOnce(job, opened, now) for job in schedule if job.name == at_once]
+    daemon.run([*first, *keepers], now, longest_sleep or daemon.LONGEST_SLEEP)
+
+
+def scheduled_jobs(settings: Settings) -> list[Scheduled]:
+    """Return what the daemon runs. Raises SettingsError where a crontab expression cannot be read."""
+    from jobs.crontab import Crontab
+    from jobs.scheduled import Scheduled
+
+    def daily(warehouse: Warehouse, as_of: datetime) -> None:
         from jobs import daily
         from mlops.sources import YahooSource
         from mlops.spec import load
 
-        assert warehouse is not None  # noqa: S101 - a listing runs nothing
         timeframe = load(settings.spec).timeframe
         tickers = [word.strip() for word in settings.yahoo_symbols.split(",") if word.strip()]
         newest = as_of.date()
         source = YahooSource(tickers, newest - _FETCHED, newest, timeframe) if tickers else None
         daily.run(warehouse, as_of, timeframe, source=source, inbox=settings.inbox)
 
-    def retrain(as_of: datetime) -> None:
+    def retrain(warehouse: Warehouse, as_of: datetime) -> None:
         from jobs import train
         from mlops.spec import load
 
-        assert warehouse is not None  # noqa: S101 - a listing runs nothing
         train.run(warehouse, as_of, load(settings.spec))
 
     return [
-        Scheduled("daily", settings.daily_at, daily),
-        Scheduled("retrain", settings.retrain_at, retrain),
+        Scheduled("daily", Crontab(settings.daily_at, "daily"), daily),
+        Scheduled("retrain", Crontab(settings.retrain_at, "retrain"), retrain),
     ]
+
+
+def _past(database_url: str | None) -> dict[str, dict[str, Any]]:
+    """Return what is known of the runs of each job; nothing where there is no database yet, or none that answers."""
+    from mlops.exceptions import WarehouseError
+    from mlops.warehouse.bookkeeping import overview
+    from mlops.warehouse.embedded import embedded_server
+
+    if named_url(database_url) is None and not embedded_server(settings()).place.data.exists():
+        return {}
+    try:
+        with open_warehouse(database_url) as warehouse:
+            return overview(warehouse)
+    except WarehouseError as error:
+        typer.echo(f"{error} So nothing is said of earlier runs.", err=True)
+        return {}
+
+
+def _shown_past(row: dict[str, Any]) -> str:
+    if "state" not in row:
+        return ""
+    missed = f"; {row['missed']} missed in the last 30 days" if row["missed"] else ""
+    return f"   {row['state']} as of {row['as_of'].astimezone(UTC):%Y-%m-%d %H:%M} UTC{missed}"
+
+
+def _say(what: str, done: float | None) -> None:
+    import logging
+
+    if done is None:
+        logging.getLogger("forecastle.daemon").info("%s", what)

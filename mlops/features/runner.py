@@ -62,6 +62,7 @@ def run(url: URL, *, select: Sequence[str] = (), full_refresh: bool = False) -> 
         _name_database(manifest, url.database or "")
         outcome = dbtRunner(manifest=manifest).invoke(arguments)
     if not outcome.success:
+        _go_on_with_interrupt(outcome)
         raise _failure(outcome)
     return [
         Node(
@@ -90,6 +91,7 @@ def _manifest() -> Manifest:
     with _environment(URL.create("postgresql", database=_ANY_DATABASE)):
         outcome = dbtRunner().invoke([*_QUIET, "parse", *_folders()])
     if not outcome.success:
+        _go_on_with_interrupt(outcome)
         raise _failure(outcome)
     return outcome.result
 
@@ -149,6 +151,19 @@ def _one(value: str | tuple[str, ...] | None) -> str | None:
 
 def _rows(response: dict[str, Any]) -> int:
     return max(int(response.get("rows_affected") or 0), 0)
+
+
+def _go_on_with_interrupt(outcome: dbtRunnerResult) -> None:
+    """Raise KeyboardInterrupt where dbt caught one: the user wants us to end, too.
+
+    What dbt then met with does not matter, such as that the role that it works as may not terminate the sessions of its
+    login. The server ends those when it sees that they have no client any more.
+    """
+    error = outcome.exception
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from outcome.exception
+        error = error.__cause__ or error.__context__
 
 
 def _failure(outcome: dbtRunnerResult) -> FeaturesError:

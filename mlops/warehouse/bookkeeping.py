@@ -6,43 +6,84 @@ run knows that a row left 'running' is nobody's and closes it as 'abandoned'.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from mlops.exceptions import JobBusyError
+from mlops.exceptions import JobBusyError, WarehouseError, WarehouseUnreachableError
 from mlops.warehouse.engine import Warehouse
 from mlops.warehouse.queries import sql
 
 
-@contextmanager
-def job_run(warehouse: Warehouse, job: str, as_of: datetime) -> Iterator[int]:
-    """Record one attempt of `job` for `as_of` (UTC) around the block, and give the attempt's number.
+@dataclass(slots=True)
+class Attempt:
+    """One attempt of a job.
 
-    The row ends as 'succeeded', or as 'failed' with the error, which goes on to the caller. Raises JobBusyError,
-    and records nothing, where the same job is running elsewhere.
+    Attributes:
+        number: from 1, for its job and as-of.
+        closed: whether its row says how it ended. It cannot where the database went away in the middle; the next run
+            of the job closes it.
+        cut_off: whether the database went away in the middle, even if it was back in time for the row.
     """
-    with warehouse.lock(f"job:{job}") as held:
-        if not held:
-            raise JobBusyError(
-                f"The job {job} is running already. Wait for it to end; `forecastle schedule list` shows it."
-            )
-        with warehouse.begin() as connection:
-            connection.execute(sql("warehouse", "job_abandon"), {"job": job})
-            attempt: int = connection.execute(sql("warehouse", "job_start"), {"job": job, "as_of": as_of}).scalar_one()
-        key = {"job": job, "as_of": as_of, "attempt": attempt}
-        try:
-            yield attempt
-        except BaseException as error:
-            message = f"{type(error).__name__}: {error}"[:2000]
+
+    number: int
+    closed: bool = False
+    cut_off: bool = False
+
+
+@contextmanager
+def job_run(warehouse: Warehouse, job: str, as_of: datetime, *, scheduled: bool = False) -> Iterator[Attempt]:
+    """Record one attempt of `job` for `as_of` (UTC) around the block; `scheduled` says that it was due then.
+
+    The row ends as 'succeeded', or as 'failed' with the error, which goes on to the caller; no later error of the
+    bookkeeping takes its place. Raises JobBusyError, and records nothing, where the same job is running elsewhere.
+    """
+    attempt, first = None, None
+    try:
+        with warehouse.lock(f"job:{job}") as held:
+            if not held:
+                raise JobBusyError(
+                    f"The job {job} is running already. Wait for it to end; `forecastle schedule list` shows it."
+                )
+            key = {"job": job, "as_of": as_of}
             with warehouse.begin() as connection:
-                connection.execute(sql("warehouse", "job_finish"), {**key, "state": "failed", "error": message})
-            raise
-        with warehouse.begin() as connection:
-            connection.execute(sql("warehouse", "job_finish"), {**key, "state": "succeeded", "error": None})
+                connection.execute(sql("warehouse", "job_abandon"), {"job": job})
+                opened = connection.execute(sql("warehouse", "job_start"), {**key, "scheduled": scheduled})
+                attempt = Attempt(opened.scalar_one())
+            try:
+                yield attempt
+            except BaseException as error:
+                first = error
+                with suppress(WarehouseError):
+                    _close(warehouse, key, attempt, "failed", f"{type(error).__name__}: {error}".rstrip(": ")[:2000])
+                raise
+            _close(warehouse, key, attempt, "succeeded", None)
+    except WarehouseUnreachableError as error:
+        if attempt is not None:
+            attempt.cut_off = True
+        if first is not None and error is not first:
+            raise first from error  # the lock could not be given back: its connection is gone, and the lock with it
+        raise
+
+
+def _close(warehouse: Warehouse, key: Mapping[str, object], attempt: Attempt, state: str, error: str | None) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(
+            sql("warehouse", "job_finish"), {**key, "attempt": attempt.number, "state": state, "error": error}
+        )
+    attempt.closed = True
 
 
 def has_succeeded(warehouse: Warehouse, job: str, as_of: datetime) -> bool:
     """Tell whether `job` has already done its work for `as_of` (UTC)."""
     with warehouse.begin() as connection:
         return bool(connection.execute(sql("warehouse", "job_succeeded"), {"job": job, "as_of": as_of}).scalar_one())
+
+
+def overview(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
+    """Return by job: as_of, state and started_at of its newest run, and how many were `missed` in the last 30 days."""
+    with warehouse.begin() as connection:
+        rows = connection.execute(sql("warehouse", "job_overview")).all()
+    return {row.job: {name: value for name, value in row._mapping.items() if name != "job"} for row in rows}

@@ -48,7 +48,7 @@ class Warehouse:
         `patience` is how long a statement waits for a lock that another holds, before it fails.
         """
         self.url: URL = parse_url(url)
-        self.engine: Engine = wait_for_server(create_engine(self.url, pool_size=2, max_overflow=8, pool_pre_ping=False))
+        self.engine: Engine = wait_for_server(create_engine(self.url, pool_size=2, max_overflow=8, pool_pre_ping=True))
         settings = (
             f"SET lock_timeout = {round(patience / timedelta(milliseconds=1))}",
             # A job's transaction may rest while the job works elsewhere, whatever the server's settings are.

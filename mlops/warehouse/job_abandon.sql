@@ -4,5 +4,5 @@ UPDATE monitoring.job_runs
 SET
     state = 'abandoned',
     finished_at = clock_timestamp(),
-    error = 'The worker ended before the job did.'
+    error = 'The worker ended, or lost the database, before the job was done.'
 WHERE job = :job AND state = 'running'

@@ -1,11 +1,12 @@
 -- Open the next attempt of a job for an as-of.
 -- One row: the attempt's number.
-INSERT INTO monitoring.job_runs (job, as_of, attempt, state)
+INSERT INTO monitoring.job_runs (job, as_of, attempt, state, scheduled)
 SELECT
     :job,
     :as_of,
     coalesce(max(attempt), 0) + 1,
-    'running'
+    'running',
+    :scheduled
 FROM monitoring.job_runs
 WHERE job = :job AND as_of = :as_of
 RETURNING attempt

@@ -46,7 +46,7 @@ PROMISED = {
     "drift_monitoring": "model symbol_id timeframe date accuracy n_predictions baseline_accuracy drift_margin "
     "drift_detected state created_at",
     "data_quality": "run_id suite expectation relation success observed rows_at_fault checked_at",
-    "job_runs": "job as_of state attempt started_at finished_at error",
+    "job_runs": "job as_of state attempt started_at finished_at error scheduled",
     "alerts": "raised_at kind subject state message",
 }
 """The columns that people are promised, in their order; those of forecast_consensus and alerts are ours."""
@@ -437,3 +437,4 @@ def test_dbt_unit_tests_hold(market: Market, tmp_path: Path) -> None:
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout
     assert ran.stdout.count(" PASS forecast_accuracy::") == 3
+    assert ran.stdout.count(" PASS alerts::") == 2

@@ -42,7 +42,7 @@ def test_success_and_failure_are_recorded(warehouse: Warehouse) -> None:
         _ = 1 / 0
     assert not has_succeeded(warehouse, "forecast", AS_OF)
     with job_run(warehouse, "forecast", AS_OF) as attempt:
-        assert attempt == 2
+        assert attempt.number == 2
     assert rows(warehouse) == [(1, "failed", "ZeroDivisionError: division by zero"), (2, "succeeded", None)]
     assert has_succeeded(warehouse, "forecast", AS_OF)
     assert not has_succeeded(warehouse, "drift", AS_OF)

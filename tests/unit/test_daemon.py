@@ -1,4 +1,4 @@
-"""The daemon's schedule and its end, without a database."""
+"""The daemon's loop and its end, without a database."""
 
 from __future__ import annotations
 
@@ -9,55 +9,100 @@ import sys
 import time
 from datetime import UTC, datetime
 
-import pytest
-
-from jobs.daemon import Scheduled
-from mlops.exceptions import SettingsError
+from jobs import daemon
 
 DAEMON = """
 import sys, time, logging
+from datetime import UTC, datetime, timedelta
 from jobs import daemon
 logging.basicConfig(level="INFO")
-def job(as_of):
-    print("begun", flush=True)
-    time.sleep(float(sys.argv[1]))
-    print("finished", flush=True)
-daemon.run([daemon.Scheduled("daily", "30 22 * * mon-fri", job)], at_once=("daily",))
+class Task:
+    def __init__(self, name, seconds, hours_away=0):
+        self.name, self.seconds, self.at = name, seconds, datetime.now(UTC) + timedelta(hours=hours_away)
+    def attempt(self, may_start):
+        self.at = None
+        if self.name == "faulty":
+            raise ZeroDivisionError("a mistake")
+        if self.name == "connecting":
+            print("connecting", flush=True)
+            time.sleep(self.seconds)
+        with may_start() as may:
+            print("begun" if may else "not begun", flush=True)
+            time.sleep(self.seconds)
+            print("finished", flush=True)
+daemon.run([eval(task) for task in sys.argv[1:]])
 print("ended", flush=True)
 """
 
 
-def start(seconds: float) -> subprocess.Popen[str]:
-    daemon = subprocess.Popen(
-        [sys.executable, "-c", DAEMON, str(seconds)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+def start(*tasks: str, begins: str = "begun") -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", DAEMON, *tasks], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert daemon.stdout is not None
-    assert daemon.stdout.readline() == "begun\n"
-    return daemon
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"{begins}\n"
+    return process
 
 
-def test_next_run_is_in_utc_and_on_a_weekday() -> None:
-    job = Scheduled("daily", "30 22 * * mon-fri", print)
-    assert job.next_run(datetime(2017, 6, 30, 22, 31, tzinfo=UTC)) == datetime(2017, 7, 3, 22, 30, tzinfo=UTC)
-
-
-@pytest.mark.parametrize("crontab", ["", "never", "61 22 * * *", "30 22 * *"])
-def test_a_wrong_crontab_is_refused_by_name(crontab: str) -> None:
-    with pytest.raises(SettingsError, match="when daily should run, is not a crontab expression"):
-        Scheduled("daily", crontab, print).next_run(datetime(2017, 6, 30, tzinfo=UTC))
-
-
-def test_sigterm_lets_the_running_job_finish() -> None:
-    daemon = start(1.0)
-    daemon.terminate()
-    out, _ = daemon.communicate(timeout=20)
-    assert (daemon.returncode, out) == (0, "finished\nended\n")
+def test_sigterm_lets_the_running_job_finish_and_begins_no_other() -> None:
+    process = start("Task('daily', 1.0)", "Task('retrain', 60)")
+    process.terminate()
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, "finished\nended\n")
 
 
 def test_a_second_sigterm_ends_at_once() -> None:
-    daemon = start(60)
-    daemon.terminate()
+    process = start("Task('daily', 60)")
+    process.terminate()
     time.sleep(0.5)
-    os.kill(daemon.pid, signal.SIGTERM)
-    out, _ = daemon.communicate(timeout=20)
-    assert (daemon.returncode, out) == (128 + signal.SIGTERM, "")
+    os.kill(process.pid, signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == (128 + signal.SIGTERM, "")
+
+
+def test_sigterm_ends_what_waits_at_once() -> None:
+    process = start("Task('daily', 0)", "Task('retrain', 60, hours_away=1)")
+    time.sleep(0.2)  # it is waiting by now
+    process.terminate()
+    out, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert out.endswith("ended\n")
+
+
+def test_sigterm_breaks_off_what_is_no_job() -> None:
+    """Such as waiting for a server that does not answer."""
+    process = start("Task('connecting', 60)", begins="connecting")
+    process.terminate()
+    out, _ = process.communicate(timeout=10)
+    assert (process.returncode, out) == (0, "ended\n")
+
+
+def test_the_earliest_goes_first() -> None:
+    process = start("Task('daily', 0)", "Task('connecting', 0, hours_away=-1)", begins="connecting")
+    process.terminate()
+    process.communicate(timeout=10)
+
+
+def test_a_clock_that_is_set_back_has_everything_looked_at_again() -> None:
+    """What was to come tomorrow by a wrong clock may be due today."""
+    moments = [datetime(2017, 7, 4, tzinfo=UTC)] * 3 + [datetime(2017, 7, 3, tzinfo=UTC)]
+    ending = daemon._Ending()
+
+    class Task:
+        name, at = "daily", datetime(2017, 7, 5, tzinfo=UTC)
+
+        def attempt(self, _: object) -> None:
+            ending.asked.set()
+
+    task = Task()
+    daemon._work([task], lambda: moments.pop(0) if len(moments) > 1 else moments[0], 0.01, ending)
+    assert task.at == datetime(2017, 7, 3, tzinfo=UTC)
+
+
+def test_a_mistake_in_a_task_ends_the_daemon() -> None:
+    """Rather than leave a process that does nothing any more."""
+    process = subprocess.run(
+        [sys.executable, "-c", DAEMON, "Task('faulty', 0)"], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert process.returncode == 1
+    assert "ZeroDivisionError: a mistake" in process.stderr

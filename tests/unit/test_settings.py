@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs import daily
-from mlops.cli.schedule import _schedule
+from mlops.cli.schedule import scheduled_jobs
 from mlops.exceptions import SettingsError
 from mlops.settings import Settings, default_home, load
 from mlops.sources import YahooSource
@@ -28,7 +28,7 @@ def test_the_daily_way_fetches_what_the_setting_names(
     seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     monkeypatch.setattr(daily, "run", lambda *args, **options: seen.append((args, options)))
     warehouse = Warehouse("postgresql://u@h/d")
-    _schedule(Settings(yahoo_symbols=tickers), warehouse)[0].run(AS_OF)
+    scheduled_jobs(Settings(yahoo_symbols=tickers))[0].run(warehouse, AS_OF)
     assert seen == [((warehouse, AS_OF, "d1"), {"source": source, "inbox": None})]
 
 

@@ -1,5 +1,6 @@
 -- What stands now and not what once stood: only the newest measurement of each model, check of each timeframe and suite
--- and run of each job is looked at.
+-- and run of each job is looked at. Runs that were due and have not succeeded are another matter: the next day's success
+-- does not bring the forecasts of the day before, so they stand for 30 days, or until they are made up.
 with accuracy as (
     select *
     from (
@@ -39,7 +40,35 @@ newest_check_runs as (
 jobs as (
     select distinct on (job) *
     from {{ ref('job_runs') }}
-    order by job, started_at desc
+    where state <> 'missed'
+    order by job, started_at desc, attempt desc
+),
+
+not_succeeded as (
+    select
+        job,
+        as_of,
+        max(finished_at) as found_at
+    from {{ ref('job_runs') }}
+    where as_of > now() - interval '30 days'
+    group by job, as_of
+    having
+        bool_or(scheduled)
+        and not bool_or(state in ('succeeded', 'running'))
+),
+
+-- The newest run of a job has an alert of its own.
+overdue as (
+    select
+        not_succeeded.job,
+        count(*) as n,
+        min(not_succeeded.as_of) as oldest,
+        max(not_succeeded.as_of) as newest,
+        max(not_succeeded.found_at) as found_at
+    from not_succeeded
+    left join jobs on not_succeeded.job = jobs.job and not_succeeded.as_of = jobs.as_of
+    where jobs.job is null
+    group by not_succeeded.job
 )
 
 select
@@ -90,3 +119,19 @@ select
     format('As of %s, attempt %s: %s', as_of, attempt, coalesce(error, 'it did not end')) as message
 from jobs
 where state in ('failed', 'abandoned')
+
+union all
+
+select
+    found_at as raised_at,
+    'schedule' as kind,
+    job as subject,
+    'missed' as state,
+    format(
+        '%s that %s due from %s to %s UTC %s not succeeded. SELECT as_of, state, error FROM job_runs WHERE job = %L AND '
+        'scheduled lists them; forecastle schedule run --once %s --as-of ... makes one up.',
+        case n when 1 then '1 run' else n || ' runs' end, case n when 1 then 'was' else 'were' end,
+        to_char(oldest at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), to_char(newest at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),
+        case n when 1 then 'has' else 'have' end, job, job
+    ) as message
+from overdue

@@ -5,5 +5,6 @@ select
     attempt,
     started_at,
     finished_at,
-    error
+    error,
+    scheduled
 from {{ source('monitoring', 'job_runs') }}
