@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from jobs.crontab import Crontab
 from jobs.scheduled import Scheduled
-from mlops.cli.connect import open_warehouse, settings
+from mlops.cli.connect import open_as_worker, settings
 from mlops.cli.logs import log_to_stderr
 from mlops.cli.schedule import _say, run_daemon, scheduled_jobs
 from mlops.warehouse import Warehouse
@@ -40,7 +40,7 @@ def main(begin: str, speed: str, jobs: str) -> None:
     schedule = scheduled_jobs(settings())
     if jobs != "real":
         schedule = [Scheduled("daily", Crontab(settings().daily_at, "daily"), probe)]
-    run_daemon(schedule, lambda: open_warehouse(None, _say), now=now, longest_sleep=0.05)
+    run_daemon(schedule, lambda: open_as_worker(None, _say), now=now, longest_sleep=0.05)
 
 
 if __name__ == "__main__":

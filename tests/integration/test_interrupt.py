@@ -100,8 +100,7 @@ def test_before_anything_has_begun(waits: str) -> None:
         "import signal, threading, os, time\n"
         "from mlops.cli import main\n"
         f"threading.Thread(target=lambda: (time.sleep({waits}), os.kill(os.getpid(), signal.SIGINT))).start()\n"
-        "main()\n"
-        "time.sleep(5)"
+        "main()"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code, "db", "url", "--database-url", "postgresql://u@h/d"],
