@@ -69,9 +69,10 @@ def build(
 ) -> BuildResult:
     """Build what dbt derives from market.bars, and return what was done.
 
-    A hypertable is touched only where bars that are new or corrected since its last build reach, whatever their date;
-    with `full_refresh`, or where the feature set or the thresholds changed, it is built anew. `select` names models as
-    dbt does (`features.technical`, `+by_horizon`); None: all that can have changed. Two at once wait for each other.
+    A hypertable is touched only where bars reach that are new, corrected or deleted since its last build, whatever
+    their date; with `full_refresh`, or where the feature set or the thresholds changed, it is built anew. `select`
+    names models as dbt does (`features.technical`, `+by_horizon`); None: all that can have changed. Two at once wait
+    for each other.
 
     Raises FeaturesError with the model at fault and the database's words; a model is built whole or left as it was, and
     models that depend on a failed one are not built. Raises NotMigratedError, WarehouseUnreachableError.

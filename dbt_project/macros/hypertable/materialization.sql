@@ -7,9 +7,10 @@
   A table of the same shape is emptied and filled, not replaced, so that views on it, grants and readers' names stay;
   readers wait while it is filled, not while its rows are computed. One of another shape is dropped with the views on
   it: dbt builds those next.
-  Else: rows are inserted or, where they differ, updated. No row is touched that stays the same, and none goes away.
+  Else: rows of bars that were deleted are taken out, and rows are inserted or, where they differ, updated. No row is
+  touched that stays the same.
 
-  Config: `definition`, a string; `chunk_interval`.
+  Config: `definition`, a string; `chunk_interval`; `bars_before_first_row`, how many bars of a series have no row.
 -#}
 {% materialization hypertable, adapter='postgres' %}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -25,6 +26,10 @@
     {% do start_build() %}
 
     {% if incremental %}
+        {#- First, since a build goes on from the rows that are there. -#}
+        {% if run_query('select 1 from (' ~ deleted_since() ~ ') as gone limit 1').rows %}
+            {% do run_query(remove_gone_sql(target_relation, key)) %}
+        {% endif %}
         {% call statement('main') %}
             {{ upsert_sql(target_relation, sql, names, key) }}
         {% endcall %}
@@ -77,6 +82,47 @@
         public.by_range('ts', interval '{{ config.require("chunk_interval") }}'),
         create_default_indexes => false
     );
+{% endmacro %}
+
+
+{#-
+  Take out the rows that have no bar any more: of the bars that were deleted since the last build, those that did not come
+  back; and where a series has lost some, the rows of its first bars, for they are others now.
+-#}
+{% macro remove_gone_sql(relation, key) %}
+    delete from {{ relation }} as kept
+    using (
+        select
+            lost.*,
+            coalesce(
+                (
+                    select bar.ts from {{ ref('stg_bars') }} as bar
+                    where bar.symbol_id = lost.symbol_id and bar.timeframe = lost.timeframe
+                    order by bar.ts
+                    limit 1 offset {{ config.get('bars_before_first_row', 0) }}
+                ), 'infinity'
+            ) as begins_at
+        from (
+            select symbol_id, timeframe, min(ts) as first_ts, max(ts) as last_ts
+            from ({{ deleted_since() }}) as gone
+            group by symbol_id, timeframe
+        ) as lost
+    ) as lost
+    where
+        kept.symbol_id = lost.symbol_id
+        and kept.timeframe = lost.timeframe
+        and (
+            kept.ts < lost.begins_at
+            or (
+                kept.ts between lost.first_ts and lost.last_ts
+                and not exists (
+                    select 1 from {{ ref('stg_bars') }} as bar
+                    where {% for name in key -%}
+                    bar.{{ name }} = kept.{{ name }}{{ " and " if not loop.last }}
+                    {%- endfor %}
+                )
+            )
+        )
 {% endmacro %}
 
 

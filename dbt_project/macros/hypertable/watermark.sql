@@ -1,8 +1,9 @@
 {#-
   How far each hypertable has read market.bars, in features.watermarks: one row per hypertable.
 
-  `recorded_at` of bars grows in commit order, so "everything up to the newest that was there before the build began" is
-  exact: what is committed meanwhile is at worst read twice. The mark moves in the transaction of the build.
+  `recorded_at` of bars, and the moment of a deletion, grow in commit order, so "everything up to the newest that was there
+  before the build began" is exact: what is committed meanwhile is at worst read twice. The mark moves in the transaction
+  of the build.
 -#}
 {% macro watermarks_relation() -%}
     {{ return(api.Relation.create(database=target.dbname, schema='features', identifier='watermarks', type='table')) }}
@@ -12,6 +13,13 @@
 {#- SQL for the moment up to which this model has seen the bars. A macro of its own so that unit tests can set it. -#}
 {% macro seen_up_to() -%}
     (select seen_up_to from {{ watermarks_relation() }} where relation = '{{ this.schema }}.{{ this.identifier }}')
+{%- endmacro %}
+
+
+{#- A query for the bars that were deleted since this model has last seen the bars. -#}
+{% macro deleted_since() -%}
+    select symbol_id, timeframe, ts from {{ source('market', 'superseded_bars') }}
+    where deleted and superseded_at > {{ seen_up_to() }}
 {%- endmacro %}
 
 
@@ -65,8 +73,9 @@
 {% macro start_build() %}
     {% do run_query(
         "insert into " ~ watermarks_relation() ~ " as mark (relation, seeing_up_to) values ('"
-        ~ this.schema ~ "." ~ this.identifier ~ "', (select coalesce(max(recorded_at), '-infinity') from "
-        ~ ref('stg_bars') ~ ")) on conflict (relation) do update set seeing_up_to = excluded.seeing_up_to"
+        ~ this.schema ~ "." ~ this.identifier ~ "', greatest((select coalesce(max(recorded_at), '-infinity') from "
+        ~ ref('stg_bars') ~ "), (select max(superseded_at) from " ~ source('market', 'superseded_bars')
+        ~ " where deleted))) on conflict (relation) do update set seeing_up_to = excluded.seeing_up_to"
     ) %}
 {% endmacro %}
 
