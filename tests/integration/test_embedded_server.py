@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -185,6 +185,19 @@ def test_killed_server_loses_nothing_that_was_committed(folder: Path) -> None:
     connection.close()
     assert again.started
     assert kept(again.url) == 1000
+
+
+def test_killed_while_an_unlogged_table_is_made(folder: Path) -> None:
+    """A session outlives its server for a moment, and takes back what it had begun: half of a table's files."""
+    server = fast_server(folder, synchronous_commit="on")
+    url = server.up().url
+    with closing(psycopg.connect(url)) as making, closing(psycopg.connect(url, autocommit=True)) as other:
+        making.execute("CREATE UNLOGGED TABLE half (i int PRIMARY KEY)")
+        other.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS i")  # writes down what came before
+        os.kill(pid(server), signal.SIGKILL)
+        assert kept(server.up().url) == 1000
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE UNLOGGED TABLE half (i int PRIMARY KEY)")
 
 
 def test_pid_file_that_names_another_program(seasoned: EmbeddedServer) -> None:
