@@ -88,7 +88,7 @@ def _try(place: Place, programs: Programs, account: Account) -> tuple[Postmaster
     if before > _LONG_LOG:
         account.move(place.log, place.log.with_suffix(".log.old"))
         before = 0
-    where = ["--pgdata", place.data, "--log", place.log]
+    where: list[str | Path] = ["--pgdata", place.data, "--log", place.log]
     answer = account.run([programs.path("pg_ctl"), "start", *where, "--wait", "--timeout", str(_PATIENCE)])
     server = running(place, account)
     if answer.returncode == 0 and server is not None:
