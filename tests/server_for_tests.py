@@ -65,9 +65,14 @@ def remove(server: EmbeddedServer) -> None:
 
 @contextmanager
 def _exclusively(parent: Path) -> Iterator[None]:
-    with (parent / f"{PREFIX}{os.geteuid()}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    # Others may have put a link in its place: the folder is for all.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(parent / f"{PREFIX}{os.geteuid()}.lock", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _sweep(parent: Path) -> None:

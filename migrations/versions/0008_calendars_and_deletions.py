@@ -102,6 +102,9 @@ def _keep_deleted_bars() -> None:
         CREATE FUNCTION market.keep_deleted_bar() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
             SET search_path = pg_catalog, pg_temp AS $$
         BEGIN
+            IF coalesce(current_setting('forecastle.deleted_at', true), '') = '' THEN
+                RAISE EXCEPTION 'bars are deleted from market.bars, not from a chunk of it';
+            END IF;
             INSERT INTO market.superseded_bars ({columns}, superseded_at, deleted)
             VALUES ({old}, current_setting('forecastle.deleted_at')::timestamptz, true);
             RETURN NULL;

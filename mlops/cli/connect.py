@@ -40,14 +40,13 @@ def resolve_url(database_url: str | None, says: Progress | None = None) -> str:
         return named
     from mlops.warehouse.embedded import ensure_running
 
-    if says is not None:
-        return ensure_running(settings(), says)
-    with shown_progress() as progress:
-        url = ensure_running(settings(), progress)
     # While the server is down, any user of the machine may listen on its port. By this rule of libpq's no connection of
     # this process, or of the programs that it starts, says the password to whoever asks for it in plain words.
     os.environ.setdefault("PGREQUIREAUTH", "scram-sha-256")
-    return url
+    if says is not None:
+        return ensure_running(settings(), says)
+    with shown_progress() as progress:
+        return ensure_running(settings(), progress)
 
 
 def open_warehouse(database_url: str | None = None, says: Progress | None = None) -> Warehouse:

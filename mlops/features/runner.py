@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL
 
-from mlops.exceptions import FeaturesError
+from mlops.exceptions import EmbeddedServerError, FeaturesError
 from mlops.settings import load
+from mlops.warehouse.embedded.ownership import others_only_read, require_own_folder
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
@@ -57,7 +58,7 @@ def run(url: URL, *, select: Sequence[str] = (), full_refresh: bool = False) -> 
         arguments += ["--select", *select]
     if full_refresh:
         arguments += ["--full-refresh"]
-    with _ONE_AT_A_TIME, _environment(url):
+    with _ONE_AT_A_TIME, others_only_read(), _environment(url):
         manifest = _manifest()
         _name_database(manifest, url.database or "")
         outcome = dbtRunner(manifest=manifest).invoke(arguments)
@@ -88,7 +89,7 @@ def _manifest() -> Manifest:
     """Return the project as dbt has read it; the next process reads from disk only what changed since."""
     from dbt.cli.main import dbtRunner
 
-    with _environment(URL.create("postgresql", database=_ANY_DATABASE)):
+    with others_only_read(), _environment(URL.create("postgresql", database=_ANY_DATABASE)):
         outcome = dbtRunner().invoke([*_QUIET, "parse", *_folders()])
     if not outcome.success:
         _go_on_with_interrupt(outcome)
@@ -109,11 +110,13 @@ def _folders() -> tuple[str, ...]:
     project = str(files("dbt_project"))
     place = load().home / "dbt"
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        writable = os.access(place, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
+        with others_only_read():
+            place.mkdir(parents=True, exist_ok=True)
+        require_own_folder(place)  # dbt believes what it left there
+        usable = os.access(place, os.W_OK)
+    except (OSError, EmbeddedServerError):
+        usable = False
+    if not usable:
         place = Path(tempfile.mkdtemp(prefix="forecastle-dbt-"))
     return (
         "--project-dir", project, "--profiles-dir", project,

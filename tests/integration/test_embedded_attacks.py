@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -284,6 +285,25 @@ def test_a_home_that_others_can_change_is_refused(folder: Path, opened: str) -> 
     with pytest.raises(EmbeddedServerError, match=r"Other users of this machine can change .* FORECASTLE_HOME"):
         fast_server(home).up()
     assert list(home.iterdir()) == []
+
+
+@needs_root
+def test_dbt_believes_nothing_that_lies_in_a_folder_of_somebody_else(folder: Path) -> None:
+    """With a server of one's own, too: what dbt has read of the project lies in FORECASTLE_HOME from run to run."""
+    home = folder / "home"
+    home.mkdir()
+    os.chown(home, nobody().uid or 0, nobody().gid or 0)
+    attack(nobody(), 'mkdir -p "$1" && echo lies > "$1/partial_parse.msgpack"', home / "dbt" / "target")
+    code = "from mlops.features import runner; runner.views(); print(runner._folders())"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"FORECASTLE_HOME": str(home), "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert str(home) not in ran.stdout
+    assert (home / "dbt" / "target" / "partial_parse.msgpack").read_text() == "lies\n"
 
 
 def test_a_home_that_everybody_can_change_is_refused(folder: Path) -> None:

@@ -105,12 +105,13 @@ def test_a_password_is_not_among_the_arguments(db: Run, tmp_path: Path) -> None:
 
 PATIENT = """
 import sys
-from mlops.cli.connect import open_warehouse
+from mlops.cli.connect import open_as_worker, open_warehouse
 from mlops.exceptions import ForecastleError
 from mlops.features import runner
-with open_warehouse() as warehouse:
+openings = {"a command": open_warehouse, "the daemon": lambda: open_as_worker(None, lambda *_: None)}
+with openings[sys.argv[1]]() as warehouse:
     warehouse.close()
-    print(warehouse.url.port, flush=True)
+    print(warehouse.url.port, warehouse.url.password, flush=True)
     sys.stdin.readline()
     for connect in (lambda: warehouse.begin(role=None).__enter__(), lambda: runner.run(warehouse.url)):
         try:
@@ -149,19 +150,20 @@ class Impostor(threading.Thread):
                     continue
 
 
-def test_whoever_listens_in_the_servers_place_is_not_told_the_password(db: Run, home: Path) -> None:
-    word = json.loads(db("up", "--json").stdout)["url"].split(":")[2].partition("@")[0]
+@pytest.mark.parametrize("who", ["a command", "the daemon"])
+def test_whoever_listens_in_the_servers_place_is_not_told_the_password(db: Run, home: Path, who: str) -> None:
+    assert db("up").returncode == 0
     with subprocess.Popen(
-        [sys.executable, "-c", PATIENT],
+        [sys.executable, "-c", PATIENT, who],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"FORECASTLE_HOME": str(home)},
     ) as job:
         assert job.stdout is not None
-        port = int(job.stdout.readline())
+        port, word = job.stdout.readline().split()
         assert db("down").returncode == 0
-        impostor = Impostor(port)
+        impostor = Impostor(int(port))
         said, _ = job.communicate("go on\n", timeout=120)
     impostor.socket.close()
     assert impostor.connections >= 2

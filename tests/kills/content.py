@@ -22,9 +22,10 @@ _BY_HAND = {
     # A file that was taken in, and not yet moved when the process was killed, is taken in again: that changes nothing.
     ("market", "ingests"): "SELECT kind, sum(n_new), sum(n_changed) FROM market.ingests GROUP BY kind",
     ("market", "rejects"): "SELECT DISTINCT kind, reason, row::text FROM market.rejects",
-    # What was killed stands there as abandoned, what lost its server as failed.
+    # What was killed stands there as abandoned, what lost its server as failed. Killed after its version was there, a
+    # training runs again and comes to the same version.
     ("ml", "runs"): """
-        SELECT model, as_of, status, n_train, n_validation, n_test, n_excluded, metrics::text
+        SELECT DISTINCT model, as_of, status, n_train, n_validation, n_test, n_excluded, metrics::text
         FROM ml.runs WHERE status NOT IN ('abandoned', 'failed')
     """,
     ("monitoring", "job_runs"): """

@@ -373,6 +373,14 @@ def test_all_bars_are_thrown_away(cloned: Callable[..., str]) -> None:
     world.warehouse.close()
 
 
+def test_bars_are_not_deleted_behind_the_back_of_the_builds(world: World) -> None:
+    with psycopg.connect(world.url) as connection:
+        chunk = connection.execute("SELECT show_chunks('market.bars') LIMIT 1").fetchone()
+        assert chunk is not None
+        with pytest.raises(psycopg.errors.RaiseException, match="not from a chunk"):
+            connection.execute(f"DELETE FROM {chunk[0]}")
+
+
 def test_a_deletion_waits_for_an_ingest_and_comes_after_it(world: World) -> None:
     """The lock is the ingest's: else a build could see what is later and miss what is earlier."""
     with world.warehouse.begin() as ingest:
