@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 from databases import database, take_back
 from sqlalchemy import text
 
-from mlops.sources import FileSource, calendars, ingest_bars
+from mlops.domain import Role
+from mlops.sources import calendars
 from mlops.warehouse import Warehouse
 from mlops.warehouse.databases import beside
 from mlops.warehouse.migrate import migrate
@@ -69,9 +69,20 @@ def test_the_holidays_go_and_the_ordinals_are_consecutive_again(
     assert [ordinal for _, ordinal in grown] == list(range(first, first + len(grown)))
 
 
-def test_a_session_that_somebody_has_a_daily_bar_of_stays(before: Warehouse, tmp_path: Path) -> None:
-    file = tmp_path / "fx.csv"
-    file.write_text("symbol,date,open,high,low,close\nEURUSD,2014-12-25,1.22,1.23,1.21,1.22\n")
-    ingest_bars(before, FileSource(file), exchange="24/5", asset_class="fx", now=NOW)
+def test_a_session_that_somebody_has_a_daily_bar_of_stays(before: Warehouse) -> None:
+    with before.begin(Role.OWNER) as connection:
+        connection.execute(
+            text(
+                "INSERT INTO market.symbols (ticker, asset_class, exchange, timezone) "
+                "VALUES ('EURUSD', 'fx', '24/5', 'UTC')"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO market.bars (symbol_id, timeframe, ts, open, high, low, close, known_at, recorded_at) "
+                "SELECT 1, 'd1', opens_at, 1.22, 1.23, 1.21, 1.22, closes_at, now() "
+                "FROM market.sessions WHERE exchange = '24/5' AND session = '2014-12-25'"
+            )
+        )
     migrate(before)
     assert [day for day, _ in sessions(before) if is_holiday(day)] == [date(2014, 12, 25)]
