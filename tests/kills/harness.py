@@ -29,7 +29,7 @@ DEALT = (
 HOWS = ("at a moment", "after a time", "its server")
 """Killed by itself before a statement, a commit or a move of a file; from outside; or the server is, at a time."""
 
-_NEARER = (1.0, 0.6, 0.3, 0.1)
+_NEARER = (1.0, 0.6, 0.3, 0.1, 0.03, 0.0)
 """Shares of the way to a kill, one after the other, where the command ended before it came to it."""
 
 
