@@ -17,8 +17,8 @@ _DRAWN = {
     "finished_at", "created_at", "made_at", "moved_at", "resolved_at", "checked_at", "measured_at", "bytes", "file",
     "data_fingerprint",
 }  # fmt: skip
-"""Columns of a number that is drawn, a time of the clock, or where a file lay. The fingerprint of a training set holds the
-numbers of its symbols, and a killed ingest has drawn some that nobody has."""
+"""Columns of a number that is drawn, a time of the clock, or where a file lay. The fingerprint of a training set holds
+the numbers of its symbols, and a killed ingest has drawn some that nobody has."""
 
 _BY_HAND = {
     # A file that was taken in, and not yet moved when the process was killed, is taken in again: that changes nothing.
