@@ -36,7 +36,9 @@ def migrate(warehouse: Warehouse) -> str:
         command.upgrade(config, "head")
         for function in sorted(files("migrations.functions").iterdir(), key=lambda entry: entry.name):
             if function.name.endswith(".sql"):
-                connection.exec_driver_sql(function.read_text(encoding="utf-8"))
+                # Without parameters, so that a % in a function stays one.
+                statements = function.read_text(encoding="utf-8")
+                connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
         set_rights(connection)
         set_database_defaults(connection)
         return _revision(connection) or ""
