@@ -48,8 +48,8 @@ def set_database_defaults(connection: Connection) -> None:
     """Give the database what each of its sessions begins with; only its owner may.
 
     The search path begins with analytics, so that `SELECT * FROM ml_forecasts` works as it stands. A session whose
-    client was killed ends within seconds, even where it waits for a lock and others wait behind it; a server on a
-    system that cannot tell goes without that. The settings belong to the database and are not copied when it serves as
+    client was killed ends within seconds while its query runs; a server on a system that cannot tell goes without
+    that. The settings belong to the database and are not copied when it serves as
     a template.
     """
     there: set[str] = set(connection.execute(sql("warehouse", "database_defaults")).scalars())
