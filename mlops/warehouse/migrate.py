@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from importlib.resources import files
 
 from alembic import command
@@ -20,6 +19,7 @@ from mlops.warehouse.standing import prepare
 
 _SEARCH_PATH = "search_path=analytics, public"
 _CHECK_CLIENTS = "client_connection_check_interval=2s"
+_INVALID_VALUE = "22023"  # what a system that cannot tell says of any but 0
 
 
 def migrate(warehouse: Warehouse) -> str:
@@ -48,8 +48,8 @@ def set_database_defaults(connection: Connection) -> None:
     """Give the database what each of its sessions begins with; only its owner may.
 
     The search path begins with analytics, so that `SELECT * FROM ml_forecasts` works as it stands. A session whose
-    client was killed ends within seconds while its query runs; a server on a system that cannot tell goes without
-    that. The settings belong to the database and are not copied when it serves as
+    client was killed ends within seconds, even where it waits for a lock and others wait behind it; a server on a
+    system that cannot tell goes without that. The settings belong to the database and are not copied when it serves as
     a template.
     """
     there: set[str] = set(connection.execute(sql("warehouse", "database_defaults")).scalars())
@@ -57,8 +57,13 @@ def set_database_defaults(connection: Connection) -> None:
         return
     database = connection.dialect.identifier_preparer.quote(connection.engine.url.database or "")
     connection.exec_driver_sql(f"ALTER DATABASE {database} SET {_SEARCH_PATH}")
-    with suppress(DBAPIError), connection.begin_nested():
-        connection.exec_driver_sql(f"ALTER DATABASE {database} SET {_CHECK_CLIENTS}")
+    name, _, value = _CHECK_CLIENTS.partition("=")
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(f"ALTER DATABASE {database} SET {name} = '{value}'")
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _INVALID_VALUE:
+            raise
 
 
 def require_current(warehouse: Warehouse) -> None:

@@ -124,6 +124,19 @@ def test_a_killed_build_does_not_stay_in_the_queue(featured: Warehouse) -> None:
     build(featured)
 
 
+def test_a_session_that_waits_for_a_table_ends_when_its_client_is_killed(featured: Warehouse) -> None:
+    """Whatever it waits for: here a lock that PostgreSQL itself would keep it waiting for without limit."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE query = 'TRUNCATE market.rejects'"
+    script = "import psycopg, sys; psycopg.connect(sys.argv[1]).execute('TRUNCATE market.rejects')"
+    with psycopg.connect(featured.plain_url) as reader:
+        reader.execute("SELECT count(*) FROM market.rejects")
+        process = subprocess.Popen([sys.executable, "-c", script, featured.plain_url])
+        wait_until(lambda: count(featured, waiting) == 1, "it should wait")
+        process.kill()
+        process.wait()
+        wait_until(lambda: count(featured, waiting) == 0, "it should be gone", seconds=15)
+
+
 def test_whoever_does_not_end_is_named(featured: Warehouse) -> None:
     with ThreadPoolExecutor(1) as pool, analyst_reading(featured, "analytics.symbols") as analyst:
 
