@@ -44,6 +44,13 @@ _PACKED = f"""
     FROM (SELECT *, row_number() OVER () / 4096 AS pack FROM public.training_matrix) AS numbered
     GROUP BY pack
 """
+_CONFIRM = """
+    INSERT INTO market.confirmed_moves (symbol_id, timeframe, ts, reason)
+    SELECT symbol_id, timeframe, ts, 'splits and spin-offs of the file stay as they are here'
+    FROM (SELECT *, lag(close) OVER (PARTITION BY symbol_id, timeframe ORDER BY ts) AS before FROM market.bars) AS bar
+    WHERE abs(ln(close / before)) > 0.3
+    ON CONFLICT DO NOTHING
+"""
 _MEASURED = """
 import resource, sys
 from mlops.cli.train import train
@@ -82,6 +89,7 @@ def _prepare(warehouse: Warehouse) -> None:
         build(warehouse)
     _execute(
         warehouse,
+        _CONFIRM,
         "DROP TABLE IF EXISTS public.training_matrix",
         f"CREATE TABLE public.training_matrix AS SELECT {_COLUMNS} FROM features.technical "
         f"JOIN labels.forward USING (symbol_id, timeframe, ts) WHERE num_nulls({_COLUMNS}) = 0",
@@ -169,9 +177,8 @@ def _pandas(url: str, query: str) -> NDArray[Any]:
 
 def _memory(url: str) -> Row:
     """Train once in a process of its own: what a command of this size needs."""
-    done = subprocess.run(
-        [sys.executable, "-c", _MEASURED, str(SPEC), LAST_DAY, url], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", _MEASURED, str(SPEC), LAST_DAY, url]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     mebibytes = int(done.stdout.split()[-1]) / 1024
     return Row("peak memory of `forecastle train`", mebibytes, "MiB", "4 GiB", 4096, "at most", mebibytes <= 4096)
 
