@@ -179,20 +179,17 @@ class Scorer:
         wanted = tuple((n_rows, len(self.horizons), len(each)) for each in (self.quantiles, self.classes))
         if shapes != wanted:
             raise ScoringError(f"The model gives results of shapes {shapes} where {wanted} belong.")
-        faults = {
-            "a value that is no finite number": ~(
-                np.isfinite(quantiles).all(axis=(1, 2)) & np.isfinite(probabilities).all(axis=(1, 2))
-            ),
-            "a return of -1 or less, which is more than there is to lose": (quantiles <= -1).any(axis=(1, 2)),
-            "quantiles that cross": (np.diff(quantiles, axis=2) < 0).any(axis=(1, 2)),
-            "a probability below 0 or above 1": ((probabilities < 0) | (probabilities > 1)).any(axis=(1, 2)),
-            "probabilities that do not sum to 1": (np.abs(probabilities.sum(axis=2) - 1) > PROBABILITY_TOLERANCE).any(
-                axis=1
-            ),
+        impossible = {
+            "a value that is no finite number": (~np.isfinite(quantiles), ~np.isfinite(probabilities)),
+            "a return of -1 or less, which is more than there is to lose": (quantiles <= -1,),
+            "quantiles that cross": (np.diff(quantiles, axis=2) < 0,),
+            "a probability below 0 or above 1": (probabilities < 0, probabilities > 1),
+            "probabilities that do not sum to 1": (np.abs(probabilities.sum(axis=2) - 1) > PROBABILITY_TOLERANCE,),
         }
-        for what, at_fault in faults.items():
-            if at_fault.any():
-                raise ScoringError(f"The model gives {what}, for {int(at_fault.sum())} of {n_rows} rows.")
+        for what, places in impossible.items():
+            if any(at_fault.any() for at_fault in places):
+                rows = np.any([at_fault.reshape(n_rows, -1).any(axis=1) for at_fault in places], axis=0)
+                raise ScoringError(f"The model gives {what}, for {int(rows.sum())} of {n_rows} rows.")
 
 
 @contextmanager
