@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from mlops.features import build
 from mlops.sources import FileSource, ingest_bars
-from mlops.spec import load
+from mlops.training import load_spec
 from mlops.warehouse import Warehouse
 
 DAILY = Path(__file__).parents[2] / "shared" / "data" / "us_equities_daily.parquet"
@@ -40,7 +40,7 @@ def ensure_trained(warehouse: Warehouse) -> None:
 
         with as_file(files("specs") / "gbm_d1.toml") as spec:
             as_of = sessions(warehouse, SESSIONS_AFTER_TRAINING + 1)[0]
-            train.train(warehouse, load(spec), as_of, check=lambda run_id, as_of: None)
+            train.train(warehouse, load_spec(spec), as_of, check=lambda run_id, as_of: None)
 
 
 def _count(warehouse: Warehouse, table: str) -> int:

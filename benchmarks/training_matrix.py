@@ -21,7 +21,8 @@ from mlops.datasets import Materialised
 from mlops.domain import TECHNICAL_FEATURES
 from mlops.features import build
 from mlops.sources import FileSource, ingest_bars
-from mlops.spec import Spec, load
+from mlops.spec import Spec
+from mlops.training import load_spec
 from mlops.warehouse import Warehouse
 from mlops.warehouse.reading import read_arrays
 
@@ -67,7 +68,7 @@ def run(url: str) -> list[Row]:
     """
     if not DAILY.exists():
         return []
-    spec = load(SPEC)
+    spec = load_spec(SPEC)
     with Warehouse(url) as warehouse:
         _prepare(warehouse)
         run_id = uuid4()

@@ -1,4 +1,4 @@
-"""Write docs/reference/ from what it describes: commands, settings, views, checks.
+"""Write docs/reference/ from what it describes: commands, settings, specifications, views, checks.
 
 Run `python docs/generate.py` after a change; a test fails while the pages do not say what the code does.
 """
@@ -6,14 +6,20 @@ Run `python docs/generate.py` after a change; a test fails while the pages do no
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
+from typing import Any
 
 import typer.main
 import yaml
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from mlops.cli.commands import app
+from mlops.domain import HORIZONS, TIMEFRAMES
 from mlops.settings import Settings
+from mlops.spec import Section, Spec
+from mlops.training import family, family_names
+from mlops.training.specs import spec_type
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -111,11 +117,67 @@ def checks() -> str:
     return "\n".join(parts)
 
 
+def specification() -> str:
+    """Return the page of what a specification may say."""
+    parts = ["# Specification\n", NOTE]
+    parts.append(
+        "One TOML file a model, such as `specs/gbm_d1.toml`; `forecastle train FILE` trains it. A key that is not listed "
+        "here, a value of another type or out of its bounds is refused when the file is read, all faults at once.\n"
+    )
+    sections = {name: field for name, field in Spec.model_fields.items() if name != "hyperparameters"}
+    tables = {name: field.annotation for name, field in sections.items() if _is_section(field.annotation)}
+    parts.append("## At the top\n")
+    parts.extend(_keys(spec_type(family_names()[0]), [name for name in sections if name not in tables]))
+    for name, table in tables.items():
+        parts.append(f"## `[{name}]`\n\n{inspect.cleandoc(table.__doc__ or '')}\n")
+        parts.extend(_keys(table, list(table.model_fields)))
+    for name in family_names():
+        own = family(name).hyperparameters
+        about = inspect.cleandoc(inspect.getmodule(own).__doc__ or "")
+        parts.append(f"## `[hyperparameters]` of `{name}`\n\n{about}\n")
+        parts.extend(_keys(own, list(own.model_fields)))
+    return "\n".join(parts)
+
+
+def _is_section(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _keys(table: type[Section], names: list[str]) -> list[str]:
+    schema = table.model_json_schema()["properties"]
+    lines = ["| key | type | allowed | default | meaning |", "|---|---|---|---|---|"]
+    for name in names:
+        entry = schema[name]
+        default = f"`{json.dumps(entry['default'])}`" if "default" in entry else "must be given"
+        kind = entry.get("type", "string")
+        lines.append(f"| `{name}` | {kind} | {_allowed(name, entry)} | {default} | {_cell(entry.get('description'))} |")
+    return [*lines, ""]
+
+
+def _allowed(name: str, entry: dict[str, Any]) -> str:
+    if name == "timeframe":
+        return ", ".join(f"`{each}`" for each in TIMEFRAMES)
+    if name == "horizons":
+        return f"an ascending choice of {', '.join(map(str, HORIZONS))}"
+    if "enum" in entry or "const" in entry:
+        return ", ".join(f"`{each}`" for each in entry.get("enum", [entry.get("const")]))
+    if "pattern" in entry:
+        return f"`{entry['pattern']}`, at most {entry['maxLength']} characters"
+    bounds = {"minimum": "from {}", "exclusiveMinimum": "above {}", "maximum": "to {}", "exclusiveMaximum": "below {}"}
+    return " ".join(text.format(f"{entry[bound]:,}") for bound, text in bounds.items() if bound in entry)
+
+
 def _cell(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|")
 
 
-PAGES = {"commands": commands, "settings": settings, "views": views, "checks": checks}
+PAGES = {
+    "commands": commands,
+    "settings": settings,
+    "specification": specification,
+    "views": views,
+    "checks": checks,
+}
 
 if __name__ == "__main__":
     for page, write in PAGES.items():

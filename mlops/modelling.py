@@ -5,15 +5,34 @@ Plain types: they hold arrays and facts and do nothing but give out their parts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """One input of a model: which features it takes, in which order.
+
+    Attributes:
+        name: of the input in the ONNX graph.
+        kind: `row`: the features of one bar, float32 [n, features].
+        feature_set: where the features come from.
+        feature_set_version: the version of them that the model was trained on.
+        features: names, in the order of the input's last axis.
+    """
+
+    name: str
+    kind: Literal["row"]
+    feature_set: str
+    feature_set_version: str
+    features: tuple[str, ...]
 
 
 class Part(StrEnum):
@@ -157,6 +176,8 @@ class TrainedModel:
     Attributes:
         artifact: the ONNX file.
         metrics: by part, horizon and name; see `mlops.training.metrics`.
+        importances: each feature's share in the fit, by name; how it is measured depends on the family.
+        history: the loss, one entry a step of the fit; empty for a family without steps.
         parity_max_abs_diff: the largest difference to the native model on the golden set.
         packages: version of each package that had a hand in it.
         seconds: wall-clock time by step.
@@ -164,6 +185,8 @@ class TrainedModel:
 
     artifact: bytes
     metrics: Mapping[str, Any]
+    importances: Mapping[str, float]
+    history: Sequence[Mapping[str, float]]
     parity_max_abs_diff: float
     references: tuple[Reference, ...]
     baselines: tuple[Baseline, ...]

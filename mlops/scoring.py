@@ -66,7 +66,8 @@ class Scorer:
         horizons: bars ahead, in the order of the second axis of `score`'s results.
         quantiles: levels of the quantiles, ascending.
         classes: directions in the order of the probabilities.
-        feature_set_version: the version of the features that the model was trained on.
+        feature_set: where the features come from.
+        feature_set_version: the version of them that the model was trained on.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -87,11 +88,13 @@ class Scorer:
             raise ScoringError(f"The model cannot be loaded: {' '.join(str(error).split())[:200]}") from error
         facts = self._session.get_modelmeta().custom_metadata_map
         try:
-            self.feature_names: tuple[str, ...] = tuple(json.loads(facts["feature_names"]))
+            [row] = _inputs(facts)
+            self.feature_names: tuple[str, ...] = tuple(row["features"])
+            self.feature_set: str = row["feature_set"]
+            self.feature_set_version: str = row["feature_set_version"]
             self.horizons: tuple[int, ...] = tuple(json.loads(facts["horizons"]))
             self.quantiles: tuple[float, ...] = tuple(json.loads(facts["quantiles"]))
             self.classes: tuple[str, ...] = tuple(json.loads(facts["classes"]))
-            self.feature_set_version: str = json.loads(facts["feature_set_version"])
         except (KeyError, ValueError, TypeError) as error:
             raise ScoringError(
                 f"The model does not say what it takes and gives ({error!r}), so it was not made by Forecastle."
@@ -190,6 +193,14 @@ class Scorer:
             if any(at_fault.any() for at_fault in places):
                 rows = np.any([at_fault.reshape(n_rows, -1).any(axis=1) for at_fault in places], axis=0)
                 raise ScoringError(f"The model gives {what}, for {int(rows.sum())} of {n_rows} rows.")
+
+
+def _inputs(facts: dict[str, str]) -> list[dict[str, Any]]:
+    """Return what a file says of its inputs; one that is older than that has the one feature set that there was."""
+    if "inputs" in facts:
+        return [each for each in json.loads(facts["inputs"]) if each["kind"] == "row"]
+    names, version = json.loads(facts["feature_names"]), json.loads(facts["feature_set_version"])
+    return [{"features": names, "feature_set": "technical", "feature_set_version": version}]
 
 
 @contextmanager

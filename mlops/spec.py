@@ -1,4 +1,4 @@
-"""What a model is to be, declared in one TOML file a model.
+"""What a model is to be: the types of a specification, one TOML file a model; `mlops.training.specs` reads it.
 
 A spec is data: it can be stored beside the version that came of it and be run again. Each number has bounds: a slip of
 the keyboard is refused when the file is read, and not by a training that never ends.
@@ -6,103 +6,84 @@ the keyboard is refused when the file is read, and not by a training that never 
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from mlops.domain import HORIZONS, TIMEFRAMES
-from mlops.exceptions import SpecError
-from mlops.printable import cut
-
-_LARGEST_FILE = 1 << 20
-"""Bytes; the specification that is shipped has two thousand."""
 
 
-class _Part(BaseModel):
+class Section(BaseModel):
+    """One table of a specification: no key that it does not know, no value of another type, no infinity."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class SplitSpec(_Part):
+class SplitSpec(Section):
     """How the dates are shared out: fractions of all dates, in the order of time."""
 
-    train: float = Field(0.70, gt=0, lt=1)
-    validation: float = Field(0.15, gt=0, lt=1)
-    embargo: int = Field(5, ge=0, le=10_000, description="Bars left out after each boundary, beside the purge.")
+    train: float = Field(0.70, gt=0, lt=1, description="Share of the dates to train on.")
+    validation: float = Field(
+        0.15, gt=0, lt=1, description="Share of the dates after them, to choose by; the rest is the test part."
+    )
+    embargo: int = Field(
+        5, ge=0, le=10_000, description="Dates left out after each boundary, beside the purge of the longest horizon."
+    )
 
     @model_validator(mode="after")
     def _leaves_a_test_part(self) -> Self:
         if self.train + self.validation >= 1:
-            raise ValueError("train and validation together leave nothing for the test part")
+            raise ValueError("train and validation together should be less than 1, to leave a test part")
         return self
 
 
-class Hyperparameters(_Part):
-    """Hyperparameters of histogram gradient boosting, by scikit-learn's names."""
+class PromotionSpec(Section):
+    """Which alias a new version gets."""
 
-    max_iter: int = Field(60, gt=0, le=10_000)
-    learning_rate: float = Field(0.03, gt=0, le=1)
-    max_leaf_nodes: int = Field(4, gt=1, le=10_000)
-    min_samples_leaf: int = Field(500, gt=0, le=10_000_000)
-    l2_regularization: float = Field(10.0, ge=0, le=1e9)
+    first: Literal["production", "staging"] = Field("production", description="That of a model's first version.")
+    later: Literal["staging"] = Field("staging", description="That of the versions after it.")
 
 
-class PromotionSpec(_Part):
-    """Which alias a new version gets: the first one of a model, and later ones."""
-
-    first: Literal["production", "staging"] = "production"
-    later: Literal["staging"] = "staging"
-
-
-class DriftSpec(_Part):
+class DriftSpec(Section):
     """Over what drift is measured."""
 
-    window_days: int = Field(30, gt=0, le=3650)
-    minimum_predictions: int = Field(20, gt=0, le=10_000_000)
+    window_days: int = Field(
+        30, gt=0, le=3650, description="Trailing days of realised accuracy and of current feature values."
+    )
+    minimum_predictions: int = Field(
+        20, gt=0, le=10_000_000, description="Resolved forecasts in the window, below which nothing is said."
+    )
 
 
-class Spec(_Part):
-    """One model, declared."""
+class Spec(Section):
+    """One model, declared; which hyperparameters there are depends on the family."""
 
-    model: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)
-    family: Literal["hist_gradient_boosting"]
-    timeframe: str = Field(max_length=20)
-    feature_set: Literal["technical"]
+    model: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", max_length=63, description="Its name: small letters, digits and underscores."
+    )
+    family: str = Field(max_length=63, description="How it learns.")
+    timeframe: str = Field(max_length=20, description="The bars that it looks at and forecasts.")
+    feature_set: Literal["technical"] = Field(description="The table in schema `features` that it reads.")
     # TOML and JSON have lists only
-    horizons: tuple[int, ...] = Field(min_length=1, max_length=20, strict=False)
-    seed: int = Field(ge=0, lt=2**32)
+    horizons: tuple[int, ...] = Field(
+        min_length=1, max_length=20, strict=False, description="How many bars ahead it forecasts, ascending."
+    )
+    seed: int = Field(ge=0, lt=2**32, description="Of whatever is drawn at random.")
     split: SplitSpec = SplitSpec()
-    hyperparameters: Hyperparameters = Hyperparameters()
+    hyperparameters: SerializeAsAny[Section]
     promotion: PromotionSpec = PromotionSpec()
     drift: DriftSpec = DriftSpec()
 
-    @model_validator(mode="after")
-    def _asks_for_what_there_is(self) -> Self:
-        if self.timeframe not in TIMEFRAMES:
-            raise ValueError(f"timeframe {self.timeframe!r} is none of {', '.join(TIMEFRAMES)}")
-        if not set(self.horizons) <= set(HORIZONS) or list(self.horizons) != sorted(set(self.horizons)):
-            raise ValueError(f"horizons {list(self.horizons)} are not an ascending choice of {list(HORIZONS)}")
-        return self
+    @field_validator("timeframe")
+    @classmethod
+    def _is_a_timeframe(cls, timeframe: str) -> str:
+        if timeframe not in TIMEFRAMES:
+            raise ValueError(f"it should be one of {', '.join(TIMEFRAMES)}")
+        return timeframe
 
-
-def load(path: Path) -> Spec:
-    """Read the spec at `path`. Raises SpecError that names the file and the line or key at fault."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
-        if len(content) > _LARGEST_FILE:
-            raise SpecError(f"{path} has more than a MiB, so it is no specification. `specs/gbm_d1.toml` is one.")
-        return Spec.model_validate(tomllib.loads(content.decode("utf-8")))
-    except FileNotFoundError as error:
-        raise SpecError(f"There is no specification at {path}. `specs/gbm_d1.toml` is one to start from.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} cannot be read: {error}.") from error
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        where = cut(".".join(str(part) for part in first["loc"]) or "the whole", 100)
-        raise SpecError(f"{path}: {where}: {first['msg']}.") from error
-    except RecursionError as error:
-        raise SpecError(f"{path} nests its values too deep to be read. A specification has one level.") from error
-    except ValueError as error:  # not TOML, or a number with thousands of digits
-        raise SpecError(f"{path} is not TOML: {cut(str(error), 200)}.") from error
+    @field_validator("horizons")
+    @classmethod
+    def _are_horizons(cls, horizons: tuple[int, ...]) -> tuple[int, ...]:
+        if not set(horizons) <= set(HORIZONS) or list(horizons) != sorted(set(horizons)):
+            raise ValueError(f"they should be an ascending choice of {list(HORIZONS)}")
+        return horizons

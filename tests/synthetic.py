@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mlops.modelling import Matrix
 from mlops.spec import Spec
+from mlops.training import parse_spec
 
-NAMES = ("signal", "noise_1", "noise_2", "noise_3")
+NAMES = ("signal", "noise_1", "noise_2", "volatility")
+
+SMALL: dict[str, dict[str, Any]] = {
+    "hist_gradient_boosting": {"max_iter": 20, "max_leaf_nodes": 7, "min_samples_leaf": 50},
+    "random_forest": {"n_estimators": 30, "max_leaf_nodes": 16, "min_samples_leaf": 50},
+    "volatility_band": {"scale": "volatility", "bins": 5},
+}
+"""Hyperparameters of each family with which a `matrix` is fitted within a second."""
 
 
 def matrix(
-    *, signal: float, dates: int = 200, symbols: int = 20, seed: int = 0, horizons: tuple[int, ...] = (1, 5)
+    *,
+    signal: float,
+    volatile: bool = False,
+    dates: int = 200,
+    symbols: int = 20,
+    seed: int = 0,
+    horizons: tuple[int, ...] = (1, 5),
 ) -> Matrix:
     """Return `dates` x `symbols` rows whose returns are `signal` times the first feature plus noise, all of size 0.01.
 
-    70/15/15 by date. With signal 0 there is nothing to be learnt.
+    70/15/15 by date. With signal 0 there is nothing to be learnt of the return. Where it is `volatile`, the noise is
+    that times the last feature, which goes from 0.5 to 2; else that feature has nothing to do with it.
     """
     rng = np.random.default_rng(seed)
     n = dates * symbols
     features = rng.normal(size=(n, len(NAMES))).astype(np.float32)
     noise = rng.normal(size=(n, len(horizons)))
+    features[:, -1] = 2 ** rng.uniform(-1, 1, size=n)
+    if volatile:
+        noise *= features[:, -1:]
     returns = 0.01 * (signal * features[:, :1].astype(np.float64) + noise)
     date = np.repeat(np.arange(dates), symbols)
     return Matrix(
@@ -35,17 +55,18 @@ def matrix(
     )
 
 
-def spec(*, max_iter: int = 20, horizons: tuple[int, ...] = (1, 5), **changes: object) -> Spec:
-    """Return a specification that trains within a second."""
-    return Spec.model_validate(
+def spec(*, family: str = "hist_gradient_boosting", horizons: tuple[int, ...] = (1, 5), **changes: object) -> Spec:
+    """Return a specification that trains within a second; `changes` are of its keys, or of hyperparameters."""
+    own = {name: changes.pop(name) for name in tuple(changes) if name not in Spec.model_fields}
+    return parse_spec(
         {
             "model": "test_gbm",
-            "family": "hist_gradient_boosting",
+            "family": family,
             "timeframe": "d1",
             "feature_set": "technical",
             "horizons": horizons,
             "seed": 7,
-            "hyperparameters": {"max_iter": max_iter, "max_leaf_nodes": 7, "min_samples_leaf": 50},
+            "hyperparameters": SMALL[family] | own,
             **changes,
         }
     )

@@ -40,7 +40,7 @@ def demo(database_url: DatabaseUrl = None) -> None:
     from rich.console import Console
 
     from jobs import demo as job
-    from mlops.spec import load
+    from mlops.training import load_spec
     from mlops.warehouse import Warehouse
     from mlops.warehouse.databases import ensure_database
     from mlops.warehouse.migrate import migrate
@@ -50,7 +50,7 @@ def demo(database_url: DatabaseUrl = None) -> None:
     with shown_progress() as says, Warehouse(ensure_database(resolve_url(database_url), DATABASE)) as warehouse:
         migrate(warehouse)
         with as_file(files("specs") / "gbm_d1.toml") as spec:
-            as_of = job.run(warehouse, load(spec), says)
+            as_of = job.run(warehouse, load_spec(spec), says)
         says("Reading the analyst's tables", None)
     with Warehouse(warehouse.plain_url) as warehouse:
         for title, query in SHOWN:

@@ -132,9 +132,9 @@ def scheduled_jobs(settings: Settings) -> list[Scheduled]:
     def daily(warehouse: Warehouse, as_of: datetime) -> None:
         from jobs import daily
         from mlops.sources import YahooSource
-        from mlops.spec import load
+        from mlops.training import load_spec
 
-        timeframe = load(settings.spec).timeframe
+        timeframe = load_spec(settings.spec).timeframe
         tickers = [word.strip() for word in settings.yahoo_symbols.split(",") if word.strip()]
         newest = as_of.date()
         source = YahooSource(tickers, newest - _FETCHED, newest, timeframe) if tickers else None
@@ -142,9 +142,9 @@ def scheduled_jobs(settings: Settings) -> list[Scheduled]:
 
     def retrain(warehouse: Warehouse, as_of: datetime) -> None:
         from jobs import train
-        from mlops.spec import load
+        from mlops.training import load_spec
 
-        train.run(warehouse, as_of, load(settings.spec))
+        train.run(warehouse, as_of, load_spec(settings.spec))
 
     return [
         Scheduled("daily", Crontab(settings.daily_at, "daily"), daily),

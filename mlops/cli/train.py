@@ -51,9 +51,9 @@ def train(
     """
     from jobs import train as job
     from mlops.clock import parse_as_of
-    from mlops.spec import load
+    from mlops.training import load_spec
 
-    declared = load(spec)
+    declared = load_spec(spec)
     moment = parse_as_of(as_of)
     with open_warehouse(database_url) as warehouse, _shown_progress() as progress:
         result = job.run(warehouse, moment, declared, progress)

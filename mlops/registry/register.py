@@ -64,6 +64,8 @@ def register(
     ).scalar_one()
     metrics = {
         **trained.metrics,
+        "importances": dict(trained.importances),
+        "history": [dict(each) for each in trained.history],
         "test_windows_seen_before": seen,
         "rows": dict(dataset.rows),
         "excluded": dict(dataset.excluded),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mlops.exceptions import ParityError, ScoringError
 from mlops.modelling import Matrix, Part
 from mlops.scoring import Scorer
-from mlops.training.trees import Forest, round_down
+from mlops.training.family import FittedModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,27 +17,13 @@ TOLERANCE = 1e-5
 """Largest absolute difference that is let pass, of a return as a fraction or of a probability."""
 
 GOLDEN_ROWS = 512
-THRESHOLDS_PER_FEATURE = 32
 
 
-class Native(Protocol):
-    """A fitted model, before its export."""
+def golden_set(matrix: Matrix, native: FittedModel) -> NDArray[np.float32]:
+    """Return the rows to compare on, [n, features], always the same for the same data and model.
 
-    def predict(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return quantiles [n, horizons, quantiles], rearranged, and probabilities [n, horizons, classes]."""
-        ...
-
-    def forest(self) -> Forest:
-        """Return its trees."""
-        ...
-
-
-def golden_set(matrix: Matrix, forest: Forest) -> NDArray[np.float32]:
-    """Return the rows to compare on, [n, features], always the same for the same data and trees.
-
-    Rows spread evenly over validation and test; the middle of the train part with one feature after the other, and
-    all at once, at the least and the greatest value that training saw; and the middle with one feature exactly at a
-    threshold and one float32 step above it, where rounding would send a row into the other branch.
+    Rows spread evenly over validation and test; the middle of the train part, also with one feature after the other,
+    and with all at once, at the least and the greatest value that training saw; and the probes of the model's family.
     """
     import numpy as np
 
@@ -45,33 +31,12 @@ def golden_set(matrix: Matrix, forest: Forest) -> NDArray[np.float32]:
     later = np.concatenate([matrix.of(Part.VALIDATION).features, matrix.of(Part.TEST).features])
     spread = later[np.unique(np.linspace(0, len(later) - 1, GOLDEN_ROWS).astype(int))]
     middle = np.median(train, axis=0).astype(np.float32)
-    least, greatest = train.min(axis=0), train.max(axis=0)
-    rows = [spread, np.stack([middle, least, greatest])]
-    for column, thresholds in _thresholds(forest).items():
-        chosen = thresholds[np.unique(np.linspace(0, len(thresholds) - 1, THRESHOLDS_PER_FEATURE).astype(int))]
-        values = np.concatenate(
-            [[least[column], greatest[column]], chosen, np.nextafter(chosen, np.float32(np.inf), dtype=np.float32)]
-        )
-        varied = np.tile(middle, (len(values), 1))
-        varied[:, column] = values
-        rows.append(varied)
-    return np.concatenate(rows).astype(np.float32)
+    extremes = [train.min(axis=0), train.max(axis=0)]
+    one_by_one = [np.where(np.eye(len(middle), dtype=bool), extreme, middle) for extreme in extremes]
+    return np.concatenate([spread, [middle], extremes, *one_by_one, native.probes(middle)]).astype(np.float32)
 
 
-def _thresholds(forest: Forest) -> dict[int, NDArray[np.float32]]:
-    """Return the distinct thresholds of each feature that is split on, rounded as in the graph, ascending."""
-    import numpy as np
-
-    trees = [tree for target in forest.targets() for tree in target.trees]
-    if not trees:
-        return {}
-    branch = ~np.concatenate([tree.leaf for tree in trees])
-    feature = np.concatenate([tree.feature for tree in trees])[branch]
-    threshold = round_down(np.concatenate([tree.threshold for tree in trees])[branch])
-    return {int(column): np.unique(threshold[feature == column]) for column in np.unique(feature)}
-
-
-def require_parity(native: Native, artifact: bytes, golden: NDArray[np.float32]) -> float:
+def require_parity(native: FittedModel, artifact: bytes, golden: NDArray[np.float32]) -> float:
     """Return the largest absolute difference between native and exported model over the rows of `golden`.
 
     Raises ParityError where it is not below TOLERANCE, or where the exported model cannot be scored or gives what no

@@ -6,32 +6,20 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
-from types import ModuleType
 from typing import Any
 
 from mlops.exceptions import TrainingError
-from mlops.modelling import Matrix, Part, TrainedModel
+from mlops.modelling import Matrix, ModelInput, Part, TrainedModel
 from mlops.scoring import Scorer
 from mlops.spec import Spec
-from mlops.training import hist_gradient_boosting
+from mlops.training.artifact import LARGEST
+from mlops.training.families import family
 from mlops.training.metrics import baselines, evaluate
 from mlops.training.parity import golden_set, require_parity
 from mlops.training.references import references
-from mlops.training.trees import to_onnx
-
-FAMILIES: dict[str, ModuleType] = {"hist_gradient_boosting": hist_gradient_boosting}
-"""Model families by name: a module with `fit`, and the `PACKAGES` that decide what it fits."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many steps of it are."""
-
-
-def family(name: str) -> ModuleType:
-    """Return the model family `name`. Raises TrainingError, naming those that there are."""
-    try:
-        return FAMILIES[name]
-    except KeyError:
-        raise TrainingError(f"There is no model family {name!r}; there is {', '.join(sorted(FAMILIES))}.") from None
 
 
 def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progress | None = None) -> TrainedModel:
@@ -41,7 +29,7 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
     is chosen by it.
 
     Raises:
-        TrainingError: the family is unknown or cannot be fitted.
+        TrainingError: the family is unknown, it cannot be fitted, or what is fitted is too large to be kept.
         ParityError: the export does not say what the fitted model says.
     """
     import numpy as np
@@ -54,7 +42,8 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
     began = time.perf_counter()
     fitted = chosen.fit(
         parts[Part.TRAIN],
-        spec.hyperparameters.model_dump(),
+        parts[Part.VALIDATION],
+        spec.hyperparameters,
         spec.seed,
         lambda done, total: tell("fit", done, total),
     )
@@ -62,12 +51,16 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
 
     tell("export", 0, 1)
     began = time.perf_counter()
-    forest = fitted.forest()
-    artifact = to_onnx(forest, feature_set_version)
+    artifact = fitted.export(ModelInput("features", "row", spec.feature_set, feature_set_version, matrix.feature_names))
+    if len(artifact) > LARGEST:
+        raise TrainingError(
+            f"The exported model has {len(artifact) / 2**20:.1f} MiB; {LARGEST / 2**20:.0f} are allowed. "
+            "Ask for fewer or smaller parts in [hyperparameters]."
+        )
     seconds["export"] = time.perf_counter() - began
 
     began = time.perf_counter()
-    parity = require_parity(fitted, artifact, golden_set(matrix, forest))
+    parity = require_parity(fitted, artifact, golden_set(matrix, fitted))
     seconds["parity"] = time.perf_counter() - began
     tell("export", 1, 1)
 
@@ -87,10 +80,12 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
     return TrainedModel(
         artifact=artifact,
         metrics=metrics,
+        importances=fitted.importances(),
+        history=fitted.history(),
         parity_max_abs_diff=parity,
         references=references(parts[Part.TRAIN], medians),
         baselines=baselines(parts[Part.TRAIN], metrics[Part.VALIDATION.value]),
-        packages=packages(chosen.PACKAGES),
+        packages=packages(chosen.packages),
         seconds=seconds,
     )
 

@@ -18,7 +18,7 @@ from planted_faults import AAPL, AS_OF, FAULTS, narrowed
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
-from mlops import checks, spec
+from mlops import checks
 from mlops.checks import suites, validation
 from mlops.checks.run import run_suites
 from mlops.checks.suites import ROW_COUNT, Suite
@@ -26,9 +26,10 @@ from mlops.datasets import materialise
 from mlops.domain import DAILY_SUITES, TECHNICAL_FEATURES, Role
 from mlops.exceptions import ChecksError, GateClosedError, NotMigratedError, WarehouseUnreachableError
 from mlops.features import build
+from mlops.training import load_spec
 from mlops.warehouse import Warehouse
 
-SPEC = spec.load(Path(__file__).parents[2] / "specs/gbm_d1.toml")
+SPEC = load_spec(Path(__file__).parents[2] / "specs/gbm_d1.toml")
 
 
 def plant(warehouse: Warehouse, fault: str) -> None:

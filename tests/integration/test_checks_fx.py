@@ -15,16 +15,17 @@ from databases import database
 from sqlalchemy import text
 from test_checks import failed
 
-from mlops import checks, spec
+from mlops import checks
 from mlops.datasets import materialise
 from mlops.domain import Role
 from mlops.features import build
 from mlops.sources import FileSource, ingest_bars
 from mlops.sources.calendars import extend_sessions
+from mlops.training import load_spec
 from mlops.warehouse import Warehouse
 from mlops.warehouse.databases import beside
 
-SPEC = spec.load(Path(__file__).parents[2] / "specs/gbm_d1.toml").model_copy(
+SPEC = load_spec(Path(__file__).parents[2] / "specs/gbm_d1.toml").model_copy(
     update={"model": "fx_h1", "timeframe": "h1"}
 )
 TRAINED = datetime(2018, 12, 21, 22, tzinfo=UTC)

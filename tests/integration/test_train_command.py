@@ -86,11 +86,17 @@ def messages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     [
         (None, "There is no specification at"),
         ("model = ", "is not TOML"),
-        (SMALL.replace("hist_gradient_boosting", "crystal_ball"), "family: Input should be 'hist_gradient_boosting'"),
-        (SMALL.replace("[1, 5]", "[1, 3]"), "are not an ascending choice of"),
-        (SMALL.replace('"d1"', '"d7"'), "timeframe 'd7' is none of"),
-        (SMALL.replace("max_iter", "max_itre"), "hyperparameters.max_itre: Extra inputs are not permitted"),
-        (SMALL + "\n[split]\ntrain = 0.9\nvalidation = 0.1\n", "leave nothing for the test part"),
+        (
+            SMALL.replace("hist_gradient_boosting", "crystal_ball"),
+            "family: 'crystal_ball' was given; it should be 'hist_gradient_boosting'",
+        ),
+        (SMALL.replace("[1, 5]", "[1, 3]"), "they should be an ascending choice of"),
+        (SMALL.replace('"d1"', '"d7"'), "timeframe: 'd7' was given; it should be one of m1"),
+        (
+            SMALL.replace("max_iter", "max_itre"),
+            "hyperparameters.max_itre: there is no such key here; there is max_iter",
+        ),
+        (SMALL + "\n[split]\ntrain = 0.9\nvalidation = 0.1\n", "should be less than 1, to leave a test part"),
     ],
 )
 def test_a_spec_that_cannot_be_used_is_refused_in_a_sentence(messages, tmp_path, content, says) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001

@@ -39,6 +39,7 @@ from mlops.modelling import Part
 from mlops.registry import list_versions, load_artifact, production, show
 from mlops.scoring import Scorer
 from mlops.spec import Spec
+from mlops.training import parse_spec
 from mlops.warehouse import Warehouse
 
 AS_OF = datetime(2013, 6, 1, tzinfo=UTC)
@@ -95,7 +96,7 @@ def test_a_version_says_all_that_is_needed_to_train_it_again(featured: Warehouse
     assert version.features == TECHNICAL_FEATURES == Scorer(artifact).feature_names
     assert version.feature_set_version == Scorer(artifact).feature_set_version
     assert (version.seed, version.as_of) == (7, AS_OF)
-    assert Spec.model_validate(version.spec) == SMALL
+    assert parse_spec(version.spec) == SMALL
     assert version.hyperparameters == SMALL.hyperparameters.model_dump()
     assert version.packages["scikit-learn"] == package_version("scikit-learn")
     assert version.packages["onnx"] == package_version("onnx")
@@ -144,7 +145,7 @@ def test_trained_again_from_its_row_a_version_is_the_same(featured: Warehouse) -
     trained(featured)
     with featured.begin() as connection:
         version = show(connection, ModelVersion("test_gbm", 1))
-    again = trained(featured, Spec.model_validate(version.spec), version.as_of)
+    again = trained(featured, parse_spec(version.spec), version.as_of)
     assert (again.registered.version, again.registered.is_new) == (version.name, False)
     assert again.registered.sha256 == version.sha256
     assert again.dataset.fingerprint == version.data_fingerprint

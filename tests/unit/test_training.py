@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import onnx
@@ -18,20 +19,29 @@ from hypothesis import strategies as st
 from synthetic import NAMES, matrix, spec
 
 from mlops.domain import QUANTILES
-from mlops.exceptions import ParityError, ScoringError, TrainingError
-from mlops.modelling import Matrix, Part
+from mlops.exceptions import ParityError, ScoringError
+from mlops.modelling import Matrix, ModelInput, Part
 from mlops.scoring import Scorer
-from mlops.spec import Spec
-from mlops.training import FAMILIES, family, hist_gradient_boosting, train
+from mlops.training import train
+from mlops.training.families import hist_gradient_boosting
 from mlops.training.parity import TOLERANCE, golden_set, require_parity
-from mlops.training.trees import Forest, Target, Tree, round_down, to_onnx
+from mlops.training.trees import Tree, TreeSums, round_down, to_onnx
 
 FINITE32 = st.floats(width=32, allow_nan=False, allow_infinity=False, max_value=2.0**100, min_value=-(2.0**100))
 
 
-def fitted(data: Matrix) -> hist_gradient_boosting.FittedBoosting:
-    hyperparameters = {"max_iter": 10, "learning_rate": 0.1, "max_leaf_nodes": 7, "min_samples_leaf": 20}
-    return hist_gradient_boosting.fit(data.of(Part.TRAIN), hyperparameters, 7, lambda done, total: None)
+INPUTS = ModelInput("features", "row", "technical", "technical-1", NAMES)
+
+
+def fitted(data: Matrix, **changes: float) -> hist_gradient_boosting.FittedBoosting:
+    given = {"max_iter": 10, "learning_rate": 0.1, "max_leaf_nodes": 7, "min_samples_leaf": 20} | changes
+    return hist_gradient_boosting.HistGradientBoosting().fit(
+        data.of(Part.TRAIN),
+        data.of(Part.VALIDATION),
+        hist_gradient_boosting.Hyperparameters.model_validate(given),
+        7,
+        lambda done, total: None,
+    )
 
 
 def skills(model: object, part: str, name: str) -> list[float]:
@@ -90,7 +100,7 @@ def test_what_is_trained_does_not_depend_on_validation_or_test() -> None:
 def test_the_export_says_what_the_model_says() -> None:
     data = matrix(signal=0.5)
     native = fitted(data)
-    artifact = to_onnx(native.forest(), "technical-1")
+    artifact = native.export(INPUTS)
     quantiles, probabilities = Scorer(artifact).score(data.features)
     expected_quantiles, expected_probabilities = native.predict(data.features)
     assert np.abs(quantiles - expected_quantiles).max() < TOLERANCE
@@ -112,28 +122,27 @@ def test_native_predictions_are_those_of_the_estimators() -> None:
 def test_an_export_that_says_something_else_is_refused_with_the_difference() -> None:
     data = matrix(signal=0.5)
     native = fitted(data)
-    forest = native.forest()
-    golden = golden_set(data, forest)
-    assert require_parity(native, to_onnx(forest, "technical-1"), golden) < TOLERANCE
-    quantiles = [list(row) for row in forest.quantiles]
-    quantiles[1][2] = replace(quantiles[1][2], base=quantiles[1][2].base + 3e-5)
-    off = to_onnx(replace(forest, quantiles=quantiles), "technical-1")
+    golden = golden_set(data, native)
+    assert require_parity(native, native.export(INPUTS), golden) < TOLERANCE
+    bases = native.sums.bases.copy()
+    bases[1 * 3 + 2] += 3e-5
+    off = to_onnx(replace(native.sums, bases=bases), INPUTS)
     with pytest.raises(ParityError, match=r"differs from the trained one by 3\.00e-05 in quantiles"):
         require_parity(native, off, golden)
 
 
 def test_the_golden_set_stands_on_thresholds_and_reaches_the_extremes() -> None:
     data = matrix(signal=0.5)
-    forest = fitted(data).forest()
-    golden = golden_set(data, forest)
+    native = fitted(data)
+    golden = golden_set(data, native)
     assert golden.dtype == np.float32
-    tree = next(tree for target in forest.targets() for tree in target.trees if not tree.leaf[0])
+    tree = next(tree for tree in native.sums.trees if not tree.leaf[0])
     column = int(tree.feature[0])
     assert (np.isin(golden[:, column], round_down(tree.threshold[:1]))).any() or len(golden) > 512
     train_part = data.of(Part.TRAIN).features
     assert (golden.min(axis=0) <= train_part.min(axis=0)).all()
     assert (golden.max(axis=0) >= train_part.max(axis=0)).all()
-    assert (golden_set(data, forest) == golden).all()
+    assert (golden_set(data, native) == golden).all()
 
 
 @given(threshold=st.floats(-(2.0**100), 2.0**100), value=FINITE32)
@@ -144,20 +153,25 @@ def test_a_threshold_rounded_down_decides_every_float32_as_before(threshold: flo
         assert (float(x) <= threshold) == bool(x <= rounded)
 
 
-def stump(threshold: float, left: float, right: float) -> Tree:
+def stump(target: int, threshold: float, left: float, right: float) -> Tree:
     return Tree(
         feature=np.array([0, 0, 0]),
         threshold=np.array([threshold, 0.0, 0.0]),
         left=np.array([1, 0, 0]),
         right=np.array([2, 0, 0]),
         leaf=np.array([False, True, True]),
-        value=np.array([0.0, left, right]),
+        values=np.array([[0.0], [left], [right]]),
+        first=target,
     )
 
 
-def by_hand(quantiles: list[Target]) -> Forest:
-    none = Target(base=0.0, trees=[])
-    return Forest(feature_names=NAMES, horizons=(1,), quantiles=[quantiles], classes=[[none, none, none]])
+def by_hand(threshold: float, leaves: list[tuple[float, float]], bases: Sequence[float] = (0, 0, 0)) -> bytes:
+    """Return the file of a model of one horizon: a stump a quantile, on the first feature, and no trees for classes."""
+    trees = [stump(target, threshold, *values) for target, values in enumerate(leaves)]
+    return to_onnx(TreeSums((1,), np.array([*bases, 0, 0, 0], dtype=float), trees, softmax=True), INPUTS)
+
+
+STUMPS = by_hand(0.0, [(0, 1)] * 3)
 
 
 def test_a_threshold_between_two_neighbouring_floats_parts_them_after_the_export() -> None:
@@ -166,8 +180,7 @@ def test_a_threshold_between_two_neighbouring_floats_parts_them_after_the_export
     high = np.nextafter(low, np.float32(np.inf), dtype=np.float32)
     for below, above in zip(low, high, strict=True):
         middle = (float(below) + float(above)) / 2
-        trees = [stump(middle, -0.5, 0.5)]
-        scorer = Scorer(to_onnx(by_hand([Target(base=0.0, trees=trees)] * 3), "technical-1"))
+        scorer = Scorer(by_hand(middle, [(-0.5, 0.5)] * 3))
         rows = np.zeros((2, len(NAMES)), dtype=np.float32)
         rows[:, 0] = below, above
         quantiles, _ = scorer.score(rows)
@@ -175,12 +188,10 @@ def test_a_threshold_between_two_neighbouring_floats_parts_them_after_the_export
 
 
 def test_crossing_quantiles_are_rearranged() -> None:
-    forest = by_hand(
-        [Target(base=base, trees=[stump(0.0, 0.0, step)]) for base, step in ((0.3, 0), (0.1, 0), (0.2, 1))]
-    )
+    artifact = by_hand(0.0, [(0, 0), (0, 0), (0, 1)], bases=(0.3, 0.1, 0.2))
     rows = np.zeros((2, len(NAMES)), dtype=np.float32)
     rows[1, 0] = 1.0
-    quantiles, probabilities = Scorer(to_onnx(forest, "technical-1")).score(rows)
+    quantiles, probabilities = Scorer(artifact).score(rows)
     np.testing.assert_allclose(quantiles[:, 0], [[0.1, 0.2, 0.3], [0.1, 0.3, 1.2]], atol=1e-6)
     np.testing.assert_allclose(probabilities, 1 / 3, atol=1e-6)
 
@@ -191,8 +202,8 @@ def test_a_class_that_training_never_saw_has_probability_zero(classes: list[int]
     rng = np.random.default_rng(3)
     data = replace(data, directions=rng.choice(classes, size=data.directions.shape).astype(np.int8))
     native = fitted(data)
-    artifact = to_onnx(native.forest(), "technical-1")
-    require_parity(native, artifact, golden_set(data, native.forest()))
+    artifact = native.export(INPUTS)
+    require_parity(native, artifact, golden_set(data, native))
     _, probabilities = Scorer(artifact).score(data.features[:100])
     absent = [k for k in range(3) if k not in classes]
     assert (probabilities[:, :, absent] == 0).all()
@@ -234,9 +245,10 @@ def test_the_same_data_and_seed_give_the_same_bytes_in_any_process_on_any_number
 def test_all_iterations_are_gone_through() -> None:
     """Early stopping would hold out rows at random, and on noise it would stop at once."""
     data = matrix(signal=0.0)
-    hyperparameters = {"max_iter": 40, "learning_rate": 0.5, "max_leaf_nodes": 7, "min_samples_leaf": 5}
-    native = hist_gradient_boosting.fit(data.of(Part.TRAIN), hyperparameters, 7, lambda done, total: None)
-    assert {len(target.trees) for target in native.forest().targets()} == {40}
+    native = fitted(data, max_iter=40, learning_rate=0.5, min_samples_leaf=5)
+    trees_of_a_target = np.bincount([tree.first for tree in native.sums.trees])
+    assert trees_of_a_target.tolist() == [40] * len(native.sums.bases)
+    assert len(native.history()) == 40
 
 
 def test_other_settings_give_other_bytes() -> None:
@@ -252,7 +264,17 @@ def test_the_file_says_what_it_takes_and_gives() -> None:
     assert scorer.horizons == (1, 5)
     assert scorer.quantiles == QUANTILES
     assert scorer.classes == ("BULLISH", "NEUTRAL", "BEARISH")
-    assert scorer.feature_set_version == "technical-1"
+    assert (scorer.feature_set, scorer.feature_set_version) == ("technical", "technical-1")
+
+
+def test_a_file_from_before_there_were_inputs_is_read() -> None:
+    model = onnx.load_from_string(STUMPS)
+    facts = {fact.key: fact.value for fact in model.metadata_props if fact.key != "inputs"}
+    older = {**facts, "feature_names": json.dumps(NAMES), "feature_set_version": '"technical-1"'}
+    onnx.helper.set_model_props(model, older)
+    before, now = Scorer(model.SerializeToString()), Scorer(STUMPS)
+    for name in ("feature_names", "feature_set", "feature_set_version", "horizons"):
+        assert getattr(before, name) == getattr(now, name)
 
 
 def test_a_rows_forecast_does_not_depend_on_the_others() -> None:
@@ -275,7 +297,7 @@ def test_no_rows_give_no_forecasts() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
 def test_a_row_that_holds_no_number_is_refused(value: float) -> None:
-    scorer = Scorer(to_onnx(by_hand([Target(base=0.0, trees=[stump(0.0, 0, 1)])] * 3), "technical-1"))
+    scorer = Scorer(STUMPS)
     rows = np.zeros((3, len(NAMES)))
     rows[1, 2] = value
     with pytest.raises(ScoringError, match="1 of 3 rows"), np.errstate(over="ignore"):
@@ -283,7 +305,7 @@ def test_a_row_that_holds_no_number_is_refused(value: float) -> None:
 
 
 def test_another_number_of_features_is_refused() -> None:
-    scorer = Scorer(to_onnx(by_hand([Target(base=0.0, trees=[stump(0.0, 0, 1)])] * 3), "technical-1"))
+    scorer = Scorer(STUMPS)
     with pytest.raises(ScoringError, match=r"takes 4 features a row, not \(3, 5\)"):
         scorer.score(np.zeros((3, 5)))
 
@@ -294,28 +316,19 @@ def test_bytes_that_are_no_model_are_refused() -> None:
 
 
 def test_a_model_of_somebody_else_is_refused() -> None:
-    model = onnx.load_from_string(to_onnx(by_hand([Target(base=0.0, trees=[stump(0.0, 0, 1)])] * 3), "technical-1"))
+    model = onnx.load_from_string(STUMPS)
     del model.metadata_props[:]
     with pytest.raises(ScoringError, match="was not made by Forecastle"):
         Scorer(model.SerializeToString())
 
 
 def test_a_model_whose_shapes_are_not_what_it_says_is_refused() -> None:
-    model = onnx.load_from_string(to_onnx(by_hand([Target(base=0.0, trees=[stump(0.0, 0, 1)])] * 3), "technical-1"))
+    model = onnx.load_from_string(STUMPS)
     for fact in model.metadata_props:
         if fact.key == "horizons":
             fact.value = "[1, 5]"
     with pytest.raises(ScoringError, match="not what its own metadata says"):
         Scorer(model.SerializeToString())
-
-
-def test_an_unknown_family_is_refused_by_name() -> None:
-    with pytest.raises(TrainingError, match="no model family 'crystal_ball'; there is hist_gradient_boosting"):
-        family("crystal_ball")
-
-
-def test_a_spec_can_name_every_family_and_no_other() -> None:
-    assert set(get_args(Spec.model_fields["family"].annotation)) == set(FAMILIES)
 
 
 def test_progress_is_told_to_its_end() -> None:

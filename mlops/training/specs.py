@@ -1,0 +1,109 @@
+"""Read a specification: its own keys and those of the model family that it names, all faults told at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from mlops.exceptions import SpecError
+from mlops.printable import cut
+from mlops.spec import Section, Spec
+from mlops.training.families import family, family_names
+
+_LARGEST_FILE = 1 << 20
+"""Bytes; a specification that is shipped has two thousand."""
+
+_FAULTS_TOLD = 10
+
+
+def load_spec(path: Path) -> Spec:
+    """Read the specification at `path`.
+
+    Raises SpecError that names the file and, for each fault, the key, what was given and what is allowed.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise SpecError(f"{path} has more than a MiB, so it is no specification. `specs/gbm_d1.toml` is one.")
+        document = tomllib.loads(content.decode("utf-8"))
+    except FileNotFoundError as error:
+        raise SpecError(f"There is no specification at {path}. `specs/gbm_d1.toml` is one to start from.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} cannot be read: {error}.") from error
+    except RecursionError as error:
+        raise SpecError(f"{path} nests its values too deep to be read. A specification has one level.") from error
+    except ValueError as error:  # not TOML, or a number with thousands of digits
+        raise SpecError(f"{path} is not TOML: {cut(str(error), 200)}.") from error
+    return parse_spec(document, str(path))
+
+
+def parse_spec(document: Mapping[str, Any], origin: str = "the specification") -> Spec:
+    """Return the specification that `document` is, as TOML or JSON have it.
+
+    Raises SpecError that names `origin` and, for each fault, the key, what was given and what is allowed.
+    """
+    try:
+        return _type_for(document.get("family")).model_validate(document)
+    except ValidationError as error:
+        faults = [_described(fault, document) for fault in error.errors(include_url=False)]
+        more = len(faults) - _FAULTS_TOLD
+        told = faults[:_FAULTS_TOLD] + ([f"and {more} more"] if more > 0 else [])
+        raise SpecError("\n".join(f"{origin}: {fault}." for fault in told)) from error
+
+
+def spec_type(name: str) -> type[Spec]:
+    """Return the type of a specification of the family `name`. Raises TrainingError where there is no such family."""
+    own = family(name).hyperparameters
+    return _with_hyperparameters(own, own())
+
+
+@cache
+def _with_hyperparameters(own: Any, default: Any) -> type[Spec]:  # noqa: ANN401 - pydantic takes any type
+    names: Any = Literal[family_names()]
+    described = Field(description=Spec.model_fields["family"].description)
+    return create_model("Spec", __base__=Spec, family=(names, described), hyperparameters=(own, default))
+
+
+def _type_for(name: object) -> type[Spec]:
+    """Return the type to hold a document against; of a family that is not there, only its name is found fault with."""
+    return spec_type(name) if isinstance(name, str) and name in family_names() else _with_hyperparameters(Any, None)
+
+
+def _described(fault: Any, document: Mapping[str, Any]) -> str:  # noqa: ANN401 - pydantic's own type is not exported
+    """Return one fault as people read it: the key, what was given, what is allowed."""
+    key = cut(".".join(str(step) for step in fault["loc"]) or "the whole", 100)
+    if fault["type"] == "missing":
+        meant = _field(fault["loc"])
+        return f"{key}: it is missing" + (f". {meant.description.rstrip('.')}" if meant and meant.description else "")
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: there is no such key here; there is {', '.join(_keys(fault['loc'][:-1], document))}"
+    allowed = str(fault["msg"]).removeprefix("Value error, ").replace("Input should", "it should", 1)
+    if isinstance(fault["input"], Mapping | Section):  # a fault of several keys together
+        return f"{key}: {allowed}"
+    return f"{key}: {_shown(fault['input'])} was given; {allowed}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return cut(repr(value), 60)
+    except ValueError:  # an integer with more digits than Python prints
+        return "a number of thousands of digits"
+
+
+def _field(location: Sequence[int | str]) -> FieldInfo | None:
+    return Spec.model_fields.get(str(location[0])) if len(location) == 1 else None
+
+
+def _keys(location: Sequence[int | str], document: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the table at `location`, or of the whole."""
+    table: Any = _type_for(document.get("family"))
+    for step in location:
+        table = table.model_fields[step].annotation
+    return list(table.model_fields)
