@@ -122,7 +122,7 @@ def specification() -> str:
     parts = ["# Specification\n", NOTE]
     parts.append(
         "One TOML file a model, such as `specs/gbm_d1.toml`; `forecastle train FILE` trains it. A key that is not "
-        "listed here, a value of another type or out of its bounds is refused when the file is read, all faults at once.\n"
+        "listed here, a value of another type or out of its bounds is refused when the file is read, all at once.\n"
     )
     sections = {name: field for name, field in Spec.model_fields.items() if name != "hyperparameters"}
     tables = {name: field.annotation for name, field in sections.items() if _is_section(field.annotation)}
