@@ -45,13 +45,6 @@ _PACKED = f"""
     FROM (SELECT *, row_number() OVER () / 4096 AS pack FROM public.training_matrix) AS numbered
     GROUP BY pack
 """
-_CONFIRM = """
-    INSERT INTO market.confirmed_moves (symbol_id, timeframe, ts, reason)
-    SELECT symbol_id, timeframe, ts, 'splits and spin-offs of the file stay as they are here'
-    FROM (SELECT *, lag(close) OVER (PARTITION BY symbol_id, timeframe ORDER BY ts) AS before FROM market.bars) AS bar
-    WHERE abs(ln(close / before)) > 0.3
-    ON CONFLICT DO NOTHING
-"""
 _MEASURED = """
 import resource, sys
 from mlops.cli.train import train
@@ -90,7 +83,6 @@ def _prepare(warehouse: Warehouse) -> None:
         build(warehouse)
     _execute(
         warehouse,
-        _CONFIRM,
         "DROP TABLE IF EXISTS public.training_matrix",
         f"CREATE TABLE public.training_matrix AS SELECT {_COLUMNS} FROM features.technical "
         f"JOIN labels.forward USING (symbol_id, timeframe, ts) WHERE num_nulls({_COLUMNS}) = 0",

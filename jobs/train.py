@@ -6,7 +6,7 @@ worker; the next run of the model closes it as 'abandoned'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,8 +21,8 @@ from mlops.training import Progress
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import job_run
 
-Gate = Callable[[UUID, datetime], None]
-"""Given run and as-of: return if the run's rows may be trained on, else raise GateClosedError."""
+Gate = Callable[[UUID, datetime], Collection[int] | None]
+"""Given run and as-of: return the symbols to leave out if the others may be trained on, else raise GateClosedError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,10 @@ class TrainResult:
 def run(warehouse: Warehouse, as_of: datetime, spec: Spec, progress: Progress | None = None) -> TrainResult:
     """Train `spec` as of `as_of` (UTC) behind the checks of the training set, as a job of its own."""
 
-    def gate(run_id: UUID, as_of: datetime) -> None:
-        checks.gate(checks.training(warehouse, run_id, as_of))
+    def gate(run_id: UUID, as_of: datetime) -> Collection[int]:
+        report = checks.training(warehouse, run_id, as_of)
+        checks.gate(report)
+        return report.quarantined
 
     with job_run(warehouse, "train", as_of):
         return train(warehouse, spec, as_of, check=gate, progress=progress)
@@ -89,9 +91,11 @@ def _train(
     with warehouse.begin() as connection:
         chosen = datasets.materialise(connection, run_id, spec, as_of)
     progress("check", 0, 1)
-    check(run_id, as_of)
+    quarantined = check(run_id, as_of)
     progress("read", 0, 1)
     with warehouse.begin() as connection:
+        if quarantined:
+            chosen = datasets.leave_out(connection, run_id, chosen, quarantined)
         matrix = datasets.read_matrix(connection, run_id, spec.horizons, chosen)
     facts = DatasetFacts(
         plan=chosen.plan,

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sqlalchemy import text
+
 from mlops.checks.suites import ROW_COUNT, Suite
 from mlops.domain import HORIZONS, TECHNICAL_FEATURES
+from mlops.warehouse import Warehouse
 
 AS_OF = datetime(2013, 3, 1, 21, tzinfo=UTC)
 NEWEST = "(SELECT max(ts) FROM market.bars)"
@@ -214,6 +217,15 @@ FAULTS = {
     "training_set": TRAINING_SET,
 }
 """SQL of the fault by suite and expectation."""
+
+
+def id_of(warehouse: Warehouse, ticker: str) -> int:
+    """Return the symbol's id."""
+    with warehouse.begin(role=None) as connection:
+        found: int = connection.execute(
+            text("SELECT id FROM market.symbols WHERE ticker = :ticker"), {"ticker": ticker}
+        ).scalar_one()
+    return found
 
 
 def narrowed(suite: Suite, name: str) -> Suite:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from mlops.exceptions import GateClosedError
+from mlops.printable import cut
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of one expectation. `first_rows` are a few of the rows at fault, as `column=value` text."""
+    """What came of one expectation.
+
+    Attributes:
+        first_rows: a few of the rows at fault, as `column=value` text.
+        symbols_at_fault: rows at fault by symbol, where the expectation looks at each symbol by itself and failed.
+        quarantined: whether that is all there is to it: these symbols are left out, and the gate stays open.
+    """
 
     suite: str
     expectation: str
@@ -22,6 +30,8 @@ class CheckResult:
     why: str
     query: str
     first_rows: tuple[str, ...] = ()
+    symbols_at_fault: Mapping[int, int] = field(default_factory=dict)
+    quarantined: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,29 +49,38 @@ class CheckReport:
         return tuple(result for result in self.results if not result.success)
 
     @property
+    def closing(self) -> tuple[CheckResult, ...]:
+        """The failures that close the gate: all but those of symbols that are quarantined."""
+        return tuple(result for result in self.failures if not result.quarantined)
+
+    @property
+    def quarantined(self) -> frozenset[int]:
+        """The symbols that may not be used, by their ids; the others may if the report has passed."""
+        return frozenset(
+            symbol_id for result in self.failures if result.quarantined for symbol_id in result.symbols_at_fault
+        )
+
+    @property
     def passed(self) -> bool:
-        """Whether the data may be used: something was looked at, and all of it held."""
-        return bool(self.results) and not self.failures
+        """Whether the data may be used, those of quarantined symbols left out: something was looked at, and it held."""
+        return bool(self.results) and not self.closing
 
 
 def gate(report: CheckReport) -> None:
-    """Return if the data may be used; raise GateClosedError that names the first failure, its rows and their query."""
+    """Return if the data may be used; raise GateClosedError that names the first failure and where its rows are."""
     if report.passed:
         return
     if not report.results:
         raise GateClosedError("The gate is closed: not one expectation was looked at.", report=report)
-    worst = report.failures[0]
-    more = len(report.failures) - 1
-    rows = "; ".join(worst.first_rows)
+    worst = report.closing[0]
+    more = len(report.closing) - 1
+    rows = cut("; ".join(worst.first_rows), 200)
+    found = f"suite {worst.suite}, expectation {worst.expectation} on {worst.relation}: {worst.observed}"
+    query = f"SELECT suite, expectation, query FROM data_quality WHERE run_id = '{report.run_id}' AND NOT success;"  # noqa: S608
     raise GateClosedError(
-        f"The gate is closed: suite {worst.suite}, expectation {worst.expectation} on {worst.relation}: "
-        + worst.observed
+        f"The gate is closed: {found}"
         + (f" (first: {rows})" if rows else "")
         + (f", and {more} more failed" if more else "")
-        + f". All of run {report.run_id} are in data_quality.\nShow the rows: {_one_line(worst.query)}",
+        + f".\nThe queries that show the rows: {query}",
         report=report,
     )
-
-
-def _one_line(query: str) -> str:
-    return " ".join(query.split())

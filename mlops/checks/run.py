@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from mlops.checks import faults, suites, validation
 from mlops.checks.parameters import Parameters
+from mlops.checks.quarantine import quarantine
 from mlops.checks.report import CheckReport, CheckResult
 from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite
 from mlops.checks.validation import Verdict
@@ -36,6 +37,8 @@ def run(
     since: datetime | None = None,
 ) -> CheckReport:
     """Run the suites `names` on what was known at `as_of`; keep one row per expectation in monitoring.check_results.
+
+    A fault of a few symbols puts these into quarantine (see `mlops.checks.quarantine`).
 
     `run_id` names the check run; where training_set is among the suites, it is the training run. `timeframe` is d1
     where none is given. Bars from `since` on are looked at, by default those of the last 30 sessions. A failing
@@ -91,7 +94,8 @@ def run_suites(
     with validation.reading(warehouse.url) as source:
         for suite in chosen:
             results.extend(_run_suite(warehouse, source, suite, parameters))
-    report = CheckReport(run_id=run_id, as_of=as_of, timeframe=timeframe, results=tuple(results))
+    judged = quarantine(results, _symbols_checked(warehouse, parameters))
+    report = CheckReport(run_id=run_id, as_of=as_of, timeframe=timeframe, results=judged)
     _save(warehouse, report)
     return report
 
@@ -120,6 +124,7 @@ def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: P
             why=each.why,
             query=query,
             first_rows=first_rows,
+            symbols_at_fault=_symbols(warehouse, query) if n and each.quarantines else {},
         )
 
 
@@ -162,6 +167,24 @@ def _show(warehouse: Warehouse, query: str) -> tuple[int, tuple[str, ...]]:
     )
 
 
+def _symbols(warehouse: Warehouse, query: str) -> dict[int, int]:
+    """Return how many rows are at fault by symbol."""
+    counted = text(f"SELECT symbol_id, count(*) AS n FROM ({query}) AS fault GROUP BY symbol_id ORDER BY 1")  # noqa: S608
+    with warehouse.begin(Role.WORKER) as connection:
+        return {row.symbol_id: row.n for row in connection.execute(counted)}
+
+
+def _symbols_checked(warehouse: Warehouse, parameters: Parameters) -> int:
+    looked_at = {
+        "timeframe": parameters.timeframe,
+        "as_of": parameters.as_of,
+        "window_start": parameters.window_start,
+    }
+    with warehouse.begin(Role.WORKER) as connection:
+        n: int = connection.execute(sql("checks", "symbols_checked"), looked_at).scalar_one()
+    return n
+
+
 def _shown(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
@@ -176,6 +199,7 @@ def _save(warehouse: Warehouse, report: CheckReport) -> None:
             "expectation": result.expectation,
             "relation": result.relation,
             "success": result.success,
+            "quarantined": result.quarantined,
             "observed": result.observed,
             "rows_at_fault": result.rows_at_fault,
             "why": result.why,
@@ -183,6 +207,22 @@ def _save(warehouse: Warehouse, report: CheckReport) -> None:
         }
         for result in report.results
     ]
-    if rows:
-        with warehouse.begin(Role.WORKER) as connection:
-            connection.execute(sql("checks", "save"), rows)
+    symbols = [
+        {
+            "run_id": report.run_id,
+            "suite": result.suite,
+            "expectation": result.expectation,
+            "symbol_id": symbol_id,
+            "rows_at_fault": n,
+        }
+        for result in report.results
+        for symbol_id, n in result.symbols_at_fault.items()
+    ]
+    if not rows:
+        return
+    with warehouse.begin(Role.WORKER) as connection:
+        connection.execute(sql("checks", "save"), rows)
+        for suite in {result.suite for result in report.results}:
+            connection.execute(sql("checks", "forget_symbols"), {"run_id": report.run_id, "suite": suite})
+        if symbols:
+            connection.execute(sql("checks", "save_symbols"), symbols)

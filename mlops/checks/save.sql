@@ -1,14 +1,18 @@
 -- Keep what came of an expectation; checked again in the same run, the newer result stands.
 -- One row per run, suite and expectation.
 INSERT INTO monitoring.check_results
-    (run_id, suite, expectation, relation, timeframe, as_of, success, observed, rows_at_fault, why, query)
+    (run_id, suite, expectation, relation, timeframe, as_of, success, quarantined, observed, rows_at_fault, why, query)
 VALUES
-    (:run_id, :suite, :expectation, :relation, :timeframe, :as_of, :success, :observed, :rows_at_fault, :why, :query)
+    (
+        :run_id, :suite, :expectation, :relation, :timeframe, :as_of, :success, :quarantined, :observed, :rows_at_fault,
+        :why, :query
+    )
 ON CONFLICT (run_id, suite, expectation) DO UPDATE SET
     relation = excluded.relation,
     timeframe = excluded.timeframe,
     as_of = excluded.as_of,
     success = excluded.success,
+    quarantined = excluded.quarantined,
     observed = excluded.observed,
     rows_at_fault = excluded.rows_at_fault,
     why = excluded.why,

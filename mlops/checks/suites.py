@@ -27,11 +27,13 @@ _FILE = re.compile(r"^\d\d_(?P<suite>[a-z_]+)\.yaml$")
 _NAME = r"^[a-z][a-z0-9_]*$"
 
 
-class _Part(BaseModel):
+class _Entry(BaseModel):
+    """Some keys of a suite's file, and no others."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Batch(_Part):
+class Batch(_Entry):
     """The rows that an expectation looks at."""
 
     relation: str = Field(pattern=r"^[a-z_]+\.[a-z_]+$")
@@ -44,7 +46,7 @@ class Batch(_Part):
         return f"SELECT * FROM {self.relation} WHERE {self.where}"  # noqa: S608 - text of our own suites
 
 
-class Expectation(_Part):
+class Expectation(_Entry):
     """One thing that must hold, and why it is there."""
 
     name: str = Field(pattern=_NAME)
@@ -52,9 +54,12 @@ class Expectation(_Part):
     type: str = Field(pattern=r"^(expect_[a-z0-9_]+|unexpected_rows_expectation)$")
     kwargs: dict[str, Any]
     why: str = Field(min_length=20)
+    quarantines: bool = Field(
+        default=False, description="Whether a fault is one of the symbols whose rows it names by `symbol_id`."
+    )
 
 
-class Suite(_Part):
+class Suite(_Entry):
     """What is expected of one stage of the data."""
 
     suite: str = Field(pattern=_NAME)

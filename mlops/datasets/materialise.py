@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -29,7 +29,7 @@ class Materialised:
 
     Attributes:
         rows: number of rows by part, `purged` and `embargoed` among them.
-        excluded: number of rows left out, by cause (see CAUSES).
+        excluded: number of rows left out, by cause (see CAUSES); also `quarantined`, once symbols were left out.
         data_from: `as_of` of the first row, UTC.
         data_to: when the last label is known, UTC.
         feature_set_version: the one version that all rows' features are of.
@@ -91,19 +91,43 @@ def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetim
         },
     )
     connection.execute(text("SELECT ml.analyze_training_rows()"))
-    counted = {row.split: row.n for row in connection.execute(sql("datasets", "counts"), {"run_id": run_id})}
-    rows = {split: counted.get(split, 0) for split in (*Part, "purged", "embargoed")}
-    if not all(rows[part] for part in Part):
-        raise DatasetError(f"A part of the split has no rows ({rows}). Ingest a longer history.", rows=rows)
     return Materialised(
         plan=plan,
-        rows=rows,
+        rows=_counted(connection, run_id),
         excluded=excluded,
         data_from=min(row.data_from for row in usable),
         data_to=max(row.data_to for row in usable),
         feature_set_version=versions.pop(),
         recorded_until=max(row.recorded_until for row in dates),
     )
+
+
+def leave_out(
+    connection: Connection, run_id: UUID, materialised: Materialised, symbol_ids: Collection[int]
+) -> Materialised:
+    """Take the rows of `symbol_ids` out of ml.training_rows and return what is left; the split stays as it is.
+
+    They count as excluded by the cause `quarantined`. Raises DatasetError where a part of the split has no rows left.
+    """
+    given = {"run_id": run_id, "symbol_ids": sorted(symbol_ids)}
+    n_left_out = connection.execute(sql("datasets", "leave_out"), given).rowcount
+    left = connection.execute(sql("datasets", "reach"), {"run_id": run_id}).one()
+    return replace(
+        materialised,
+        rows=_counted(connection, run_id),
+        excluded={**materialised.excluded, "quarantined": n_left_out},
+        data_from=left.data_from,
+        data_to=left.data_to,
+    )
+
+
+def _counted(connection: Connection, run_id: UUID) -> dict[str, int]:
+    """Return the number of rows by part. Raises DatasetError where a part has none."""
+    counted = {row.split: row.n for row in connection.execute(sql("datasets", "counts"), {"run_id": run_id})}
+    rows = {split: counted.get(split, 0) for split in (*Part, "purged", "embargoed")}
+    if not all(rows[part] for part in Part):
+        raise DatasetError(f"A part of the split has no rows ({rows}). Ingest a longer history.", rows=rows)
+    return rows
 
 
 def clear(connection: Connection, run_id: UUID) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row
 
 from mlops.domain import TECHNICAL_FEATURES, TIMEFRAMES, ModelVersion
 from mlops.exceptions import ForecastingError
-from mlops.forecasting.gate import refuse_faulty_data
+from mlops.forecasting.gate import symbols_in_quarantine
 from mlops.forecasting.production import Production, read_artifact, read_production, refuse_hindsight
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
@@ -40,6 +40,7 @@ class VersionForecasts:
         present: forecasts that had been made before and stay as they were.
         incomplete: symbols not forecast because their newest feature row has a NULL.
         stale: symbols not forecast because their newest bar is more than five sessions behind their exchange.
+        quarantined: symbols not forecast because the newest checks found fault with their bars.
         scoring_seconds: time inside ONNX Runtime, its session's start not counted.
     """
 
@@ -51,6 +52,7 @@ class VersionForecasts:
     present: int
     incomplete: int
     stale: int
+    quarantined: int
     scoring_seconds: float
 
 
@@ -95,6 +97,7 @@ class _Batch:
     rows: list[tuple[object, ...]]
     incomplete: int
     stale: int
+    quarantined: int
     scoring_seconds: float
 
 
@@ -163,6 +166,7 @@ def _counted(batch: _Batch, made: dict[ModelVersion, int]) -> VersionForecasts:
         present=len(batch.rows) - n_made,
         incomplete=batch.incomplete,
         stale=batch.stale,
+        quarantined=batch.quarantined,
         scoring_seconds=batch.scoring_seconds,
     )
 
@@ -176,8 +180,8 @@ def _score(connection: Connection, production: Production, as_of: datetime) -> _
     scorer = Scorer(read_artifact(connection, production))
     _require_agreement(scorer, production)
     refuse_hindsight(connection, production, as_of)
-    refuse_faulty_data(connection, production.timeframe, as_of)
-    rows = connection.execute(
+    quarantined = symbols_in_quarantine(connection, production.timeframe, as_of)
+    every_row = connection.execute(
         sql("forecasting", "newest_rows"),
         {
             "timeframe": production.timeframe,
@@ -186,6 +190,7 @@ def _score(connection: Connection, production: Production, as_of: datetime) -> _
             "bar_length": TIMEFRAMES[production.timeframe],
         },
     ).all()
+    rows = [row for row in every_row if row.symbol_id not in quarantined]
     _require_usable(rows, production)
     fresh = [row for row in rows if row.sessions_behind <= MAXIMUM_SESSIONS_BEHIND]
     features = np.array(
@@ -201,6 +206,7 @@ def _score(connection: Connection, production: Production, as_of: datetime) -> _
         rows=_prediction_rows(production, scorer.classes, usable, quantiles.tolist(), probabilities.tolist()),
         incomplete=len(fresh) - len(usable),
         stale=len(rows) - len(fresh),
+        quarantined=len(every_row) - len(rows),
         scoring_seconds=seconds,
     )
 

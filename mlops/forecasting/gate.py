@@ -17,19 +17,27 @@ _NOW = timedelta(minutes=1)
 """A forecast as of so little ago is one as of now: nobody types a moment so fast."""
 
 
-def refuse_faulty_data(connection: Connection, timeframe: str, as_of: datetime) -> None:
-    """Raise GateClosedError unless each daily suite held when it was last checked for `timeframe`, as of `as_of` (UTC).
+def symbols_in_quarantine(connection: Connection, timeframe: str, as_of: datetime) -> frozenset[int]:
+    """Return the symbols that may not be forecast as of `as_of` (UTC), by what was last said of `timeframe`.
 
     Of each suite the newest check counts, by its as-of and then by when it was made, so that a later check of one suite
     says nothing of the others. Data that were never checked are not refused: checking is a step of its own. But once
     one suite was checked, the others are wanted, too.
+
+    Raises:
+        GateClosedError: a suite found a fault that is not just one of a few symbols, or was never checked where others
+            were.
     """
     wanted = {"timeframe": timeframe, "as_of": as_of, "suites": list(DAILY_SUITES)}
     rows = connection.execute(sql("forecasting", "newest_checks"), wanted).all()
     faults = [row for row in rows if row.expectation is not None]
     never = [row.suite for row in rows if row.as_of is None]
     if not faults and len(never) in (0, len(DAILY_SUITES)):
-        return
+        checked_runs = {
+            "runs": [row.run_id for row in rows if row.run_id is not None],
+            "suites": [row.suite for row in rows if row.run_id is not None],
+        }
+        return frozenset(connection.execute(sql("forecasting", "quarantined"), checked_runs).scalars())
     again = "" if abs(clock.now() - as_of) < _NOW else f" --as-of {_typed(as_of)}"
     check_again = f"`forecastle check --timeframe {timeframe}{again}`"
     if not faults:

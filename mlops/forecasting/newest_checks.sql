@@ -1,9 +1,10 @@
 -- What the newest check of each of :suites says of bars of :timeframe, of those made as of :as_of or before. Checks of a
 -- training set are left out: they look at other rows, and belong to their training run.
+-- An expectation that failed for symbols that are quarantined is none that failed.
 -- Grain: one row per suite and expectation that failed; one with no expectation for a suite of which all held, and one
 -- with no as_of either for a suite that was never checked. In the order of :suites.
 SELECT
-    wanted.suite, newest.as_of, newest.checked_at, fault.expectation, fault.observed
+    wanted.suite, newest.run_id, newest.as_of, newest.checked_at, fault.expectation, fault.observed
 FROM unnest(CAST(:suites AS text [])) WITH ORDINALITY AS wanted (suite, place)
 LEFT JOIN LATERAL (
     SELECT checked.run_id, checked.as_of, checked.checked_at
@@ -17,5 +18,5 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS newest ON true
 LEFT JOIN monitoring.check_results AS fault
-    ON fault.run_id = newest.run_id AND fault.suite = wanted.suite AND NOT fault.success
+    ON fault.run_id = newest.run_id AND fault.suite = wanted.suite AND NOT (fault.success OR fault.quarantined)
 ORDER BY wanted.place, fault.expectation

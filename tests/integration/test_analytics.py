@@ -32,6 +32,7 @@ FORECAST = (
     "probability_neutral probability_bearish model version made_at"
 )
 PROMISED = {
+    "quarantine": "symbol_id ticker timeframe suite expectation since until rows_at_fault why gate_closed run_id",
     "symbols": "id ticker name asset_class exchange timezone",
     "feature_history": "symbol_id ticker timeframe ts as_of feature_set_version " + " ".join(TECHNICAL_FEATURES),
     "ml_forecasts": FORECAST,

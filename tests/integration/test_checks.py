@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy
 from databases import administer
-from planted_faults import AAPL, AS_OF, FAULTS, narrowed
+from planted_faults import AAPL, AS_OF, FAULTS, id_of, narrowed
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
@@ -60,7 +60,9 @@ EVERY_FAULT = [pytest.param(suite, name, id=f"{suite}-{name}") for suite in FAUL
 
 
 @pytest.mark.parametrize(("suite", "name"), EVERY_FAULT)
-def test_the_fault_closes_the_gate(featured: Warehouse, suite: str, name: str) -> None:
+def test_the_fault_closes_the_gate_or_puts_its_symbol_into_quarantine(
+    featured: Warehouse, suite: str, name: str
+) -> None:
     run_id = add_run(featured) if suite == "training_set" else uuid4()
     alone = narrowed(suites.load(suite), name)
     arguments: dict[str, Any] = {"as_of": AS_OF, "run_id": run_id, "timeframe": "d1"}
@@ -72,12 +74,17 @@ def test_the_fault_closes_the_gate(featured: Warehouse, suite: str, name: str) -
     (result,) = (each for each in report.results if each.expectation == name)
     assert not result.success
     assert "could not be checked" not in result.observed
-    with pytest.raises(GateClosedError) as closed:
+    (declared,) = (each for each in alone.expectations if each.name == name)
+    if declared.quarantines and len(result.symbols_at_fault) == 1:
+        assert report.quarantined == set(result.symbols_at_fault) == {id_of(featured, "AAPL")}
         checks.gate(report)
-    assert f"suite {suite}, expectation {report.failures[0].expectation}" in str(closed.value)
+    else:
+        with pytest.raises(GateClosedError) as closed:
+            checks.gate(report)
+        assert f"suite {suite}, expectation {report.failures[0].expectation}" in str(closed.value)
     with featured.begin(Role.WORKER) as connection:
         shown = connection.execute(text(result.query)).all()
-    # The query that the message gives shows the rows; only where there are too few rows is there nothing to show.
+    # The query that is kept shows the rows; only where there are too few rows is there nothing to show.
     assert len(shown) == result.rows_at_fault
     if not name.endswith(("are_there", "has_bars")):
         assert result.rows_at_fault > 0
@@ -150,14 +157,17 @@ def test_results_are_kept(featured: Warehouse) -> None:
     assert all(row.why and row.query for row in kept)
 
 
-def test_the_message_names_the_rows_and_the_query(featured: Warehouse) -> None:
+def test_the_message_names_the_rows_and_where_their_queries_are(featured: Warehouse) -> None:
     plant(featured, FAULTS["features"]["rsi_14_is_possible"])
     with pytest.raises(GateClosedError) as closed:
         checks.gate(checks.run(featured, ["features"], as_of=AS_OF))
     first, second = str(closed.value).split("\n")
+    query = second.removeprefix("The queries that show the rows: ").replace("data_quality", "analytics.data_quality")
+    with featured.begin(Role.ANALYST) as connection:
+        (row,) = connection.execute(text(query)).all()
+    assert row.query.startswith("SELECT symbol_id, timeframe, ts, rsi_14 FROM (SELECT * FROM features.tech")
     assert "suite features, expectation rsi_14_is_possible on features.technical: 1 row at fault" in first
     assert "ts=2013-03-01T14:30:00+00:00, rsi_14=nan" in first
-    assert second.startswith("Show the rows: SELECT symbol_id, timeframe, ts, rsi_14 FROM (SELECT * FROM features.tech")
 
 
 def test_two_missing_sessions_of_a_symbol_are_borne(featured: Warehouse) -> None:

@@ -335,6 +335,29 @@ def test_a_fault_that_the_newest_check_found_keeps_forecasts_back(world: World) 
     assert forecast(world.warehouse, world.close_of(82)).made == 12
 
 
+def test_a_symbol_in_quarantine_is_not_forecast_and_the_others_are(world: World) -> None:
+    run_id = uuid4()
+    checked(world, 79)
+    checked(world, 81, run_id=run_id, at_fault="market")
+    world.owner(
+        "INSERT INTO monitoring.symbols_at_fault VALUES (:run_id, 'market', 'it_holds', :symbol_id, 3)",
+        run_id=run_id, symbol_id=world.ids["IBM"],
+    )  # fmt: skip
+    with pytest.raises(GateClosedError):  # named, but not said to be all there is to it
+        forecast(world.warehouse, world.close_of(82))
+    world.owner("UPDATE monitoring.check_results SET quarantined = NOT success WHERE run_id = :run_id", run_id=run_id)
+
+    before = forecast(world.warehouse, world.close_of(80)).versions[0]
+    assert (before.symbols, before.quarantined, before.made) == (3, 0, 12)
+    during = forecast(world.warehouse, world.close_of(82)).versions[0]
+    assert (during.symbols, during.quarantined, during.made) == (2, 1, 8)
+    assert "IBM" not in {each.ticker for each in newest(world.warehouse, world.close_of(82), model="tiny")
+                         if each.as_of == world.close_of(82)}  # fmt: skip
+    checked(world, 83, "market")
+    after = forecast(world.warehouse, world.close_of(83)).versions[0]
+    assert (after.symbols, after.quarantined, after.made) == (3, 0, 12)
+
+
 @pytest.mark.parametrize("suite", DAILY_SUITES)
 def test_a_check_of_other_suites_opens_no_gate(world: World, suite: str) -> None:
     others = [each for each in DAILY_SUITES if each != suite]

@@ -35,6 +35,7 @@ from mlops.exceptions import (
     RegistryError,
     WarehouseError,
 )
+from mlops.features import build
 from mlops.modelling import Part
 from mlops.registry import list_versions, load_artifact, production, show
 from mlops.scoring import Scorer
@@ -51,8 +52,10 @@ def open_gate(run_id: UUID, as_of: datetime) -> None:
     """Let everything pass."""
 
 
-def trained(warehouse: Warehouse, wanted: Spec = SMALL, as_of: datetime = AS_OF) -> job.TrainResult:
-    return job.train(warehouse, wanted, as_of, check=open_gate)
+def trained(
+    warehouse: Warehouse, wanted: Spec = SMALL, as_of: datetime = AS_OF, check: job.Gate | None = None
+) -> job.TrainResult:
+    return job.train(warehouse, wanted, as_of, check=check or open_gate)
 
 
 def query(warehouse: Warehouse, statement: str, **parameters: object) -> list[Row[tuple[object, ...]]]:
@@ -386,6 +389,39 @@ def test_the_checks_of_the_training_set_pass_on_real_prices(featured: Warehouse)
     assert "training_set" in {row.suite for row in rows}
     assert all(row.success for row in rows)
     assert query(featured, "SELECT state FROM monitoring.job_runs WHERE job = 'train'")[0].state == "succeeded"
+
+
+def test_a_symbol_at_fault_is_left_out_and_the_others_are_trained_on(featured: Warehouse) -> None:
+    with featured.begin(role=None) as connection:
+        connection.execute(
+            text(
+                "UPDATE market.bars SET open = open / 7, high = high / 7, low = low / 7, close = close / 7, "
+                "adj_close = adj_close / 7, recorded_at = clock_timestamp() WHERE ts >= '2011-03-01' "
+                "AND symbol_id = (SELECT id FROM market.symbols WHERE ticker = 'AAPL')"
+            )
+        )
+    build(featured, select=["features.technical", "labels.forward"])
+    result = job.run(featured, AS_OF, SMALL)
+    n_of_symbol = query(
+        featured,
+        "SELECT count(*) AS n FROM features.technical AS t JOIN labels.forward AS l USING (symbol_id, timeframe, ts) "
+        "JOIN market.symbols AS s ON s.id = t.symbol_id WHERE s.ticker = 'AAPL' AND l.known_at_5 <= :as_of",
+        as_of=AS_OF,
+    )[0].n
+    assert result.dataset.excluded["quarantined"] == n_of_symbol > 1000
+    assert sum(result.dataset.rows.values()) > 2 * n_of_symbol
+    named = query(
+        featured,
+        "SELECT DISTINCT s.ticker, f.expectation FROM monitoring.symbols_at_fault AS f "
+        "JOIN market.symbols AS s ON s.id = f.symbol_id WHERE f.run_id = :id",
+        id=result.run_id,
+    )
+    assert [(row.ticker, row.expectation) for row in named] == [("AAPL", "no_split_is_unadjusted")]
+    run = query(featured, "SELECT metrics FROM ml.runs WHERE run_id = :id", id=result.run_id)[0]
+    assert run.metrics["excluded"]["quarantined"] == n_of_symbol
+    without = trained(featured, check=lambda run_id, as_of: {row.id for row in query(
+        featured, "SELECT id FROM market.symbols WHERE ticker = 'AAPL'")})  # fmt: skip
+    assert without.dataset.fingerprint == result.dataset.fingerprint
 
 
 def test_a_leak_closes_the_gate_before_anything_is_trained(featured: Warehouse) -> None:

@@ -70,10 +70,9 @@ def test_what_can_be_is_taken(world: World) -> None:
 
 @pytest.fixture
 def before(server_url: str) -> Iterator[Warehouse]:
-    """A database as it was before the table looked at what it takes."""
+    """A database to go back with to before the table looked at what it takes."""
     with database(server_url, "template0") as name, Warehouse(beside(server_url, name)) as warehouse:
         migrate(warehouse)
-        take_back(warehouse, "0005")
         yield warehouse
 
 
@@ -81,6 +80,7 @@ def test_rows_that_are_there_already_stop_the_migration_with_what_to_do(before: 
     world = World(before).build()
     register(before, world.close_of(59))
     forecast(before, world.close_of(80))
+    take_back(before, "0005")
     insert(world, {"p90": "NaN"})
     with pytest.raises(WarehouseError) as refused:
         migrate(before)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from planted_faults import FAULTS
 
 from mlops.checks import CheckReport, CheckResult, faults, gate, suite_names, suites
 from mlops.checks.parameters import Parameters
+from mlops.checks.quarantine import quarantine
 from mlops.checks.suites import SQL, Batch, Expectation
 from mlops.domain import TECHNICAL_FEATURES
 from mlops.exceptions import ChecksError, GateClosedError
@@ -206,9 +208,51 @@ def test_the_gate_lets_through_what_passed_and_nothing_else() -> None:
         gate(report(result(success=True), result(success=False, name="broken"), result(success=False, name="other")))
     assert str(closed.value) == (
         "The gate is closed: suite made_up, expectation broken on market.bars: 2 rows at fault (first: a=1; a=2), and "
-        f"1 more failed. All of run {RUN} are in data_quality.\nShow the rows: SELECT 1 FROM there"
+        "1 more failed.\nThe queries that show the rows: SELECT suite, expectation, query FROM data_quality "
+        f"WHERE run_id = '{RUN}' AND NOT success;"
     )
     assert closed.value.about["report"].failures[0].expectation == "broken"
+
+
+def at_fault(*symbol_ids: int, name: str = "it") -> CheckResult:
+    return replace(result(success=False, name=name), symbols_at_fault=dict.fromkeys(symbol_ids, 1))
+
+
+@pytest.mark.parametrize(
+    ("found", "n_symbols", "left_out"),
+    [
+        ([at_fault(1)], 2, {1}),  # one may always be left out ...
+        ([at_fault(1)], 1, None),  # ... as long as another is left
+        ([at_fault(1, 2)], 3, None),
+        ([at_fault(*range(5))], 100, set(range(5))),
+        ([at_fault(*range(6))], 100, None),
+        ([at_fault(1, 2, 3), at_fault(4, 5, 6, name="other")], 100, None),  # all expectations together
+        ([at_fault(1, 2, 3), at_fault(1, 2, 3, name="other")], 100, {1, 2, 3}),
+        ([at_fault(1), result(success=False, name="other")], 100, None),  # a fault that is of no symbol
+        ([at_fault(1), result(success=True, name="other")], 100, {1}),
+    ],
+)
+def test_few_symbols_at_fault_are_left_out_and_many_close_the_gate(
+    found: list[CheckResult], n_symbols: int, left_out: set[int] | None
+) -> None:
+    judged = report(*quarantine(found, n_symbols))
+    assert judged.passed == (left_out is not None)
+    if left_out is None:
+        with pytest.raises(GateClosedError):
+            gate(judged)
+    else:
+        assert judged.quarantined == left_out
+        gate(judged)
+
+
+@given(st.lists(st.sets(st.integers(0, 60)), max_size=4), st.integers(1, 61))
+def test_however_faults_fall_the_gate_is_open_for_at_most_a_twentieth_or_one(
+    faults: list[set[int]], n_symbols: int
+) -> None:
+    judged = report(result(success=True), *quarantine([at_fault(*each) for each in faults if each], n_symbols))
+    named = set().union(*faults)
+    assert judged.passed == (not named or (len(named) <= max(1, 0.05 * n_symbols) and len(named) < n_symbols))
+    assert judged.quarantined == (named if judged.passed else set())
 
 
 def test_importing_the_checks_does_not_import_great_expectations() -> None:

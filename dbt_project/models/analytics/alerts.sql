@@ -103,7 +103,7 @@ select
     results.checked_at as raised_at,
     'check' as kind,
     format('%s: %s, %s', results.timeframe, results.suite, results.expectation) as subject,
-    'failed' as state,
+    case when results.quarantined then 'quarantined' else 'failed' end as state,
     format('%s rows of %s at fault. %s', results.rows_at_fault, results.relation, results.why) as message
 from {{ ref('data_quality') }} as results
 inner join newest_check_runs on results.suite = newest_check_runs.suite and results.run_id = newest_check_runs.run_id

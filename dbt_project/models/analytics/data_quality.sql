@@ -10,5 +10,6 @@ select
     as_of,
     why,
     query,
-    timeframe
+    timeframe,
+    quarantined
 from {{ source('monitoring', 'check_results') }}

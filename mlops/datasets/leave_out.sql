@@ -1,0 +1,3 @@
+-- Take away the training rows of symbols that the checks found fault with.
+-- Grain: the rows of one run and these symbols.
+DELETE FROM ml.training_rows WHERE run_id = :run_id AND symbol_id = ANY(:symbol_ids)
