@@ -100,12 +100,15 @@ class DatasetFacts:
 class Matrix:
     """Features and labels of the rows of a run, ordered by `as_of`, then symbol.
 
+    A symbol goes by its exchange and ticker, which are the same in every database; its number in one is not.
+
     Attributes:
         features: float32 [n, features]; columns in the order of `feature_names`. No value is missing or infinite.
         returns: float64 [n, horizons]; forward returns as fractions, in the order of `horizons`.
         directions: int8 [n, horizons]; 0 BULLISH, 1 NEUTRAL, 2 BEARISH.
         part: int8 [n]; 0 train, 1 validation, 2 test; never descending.
-        symbol_id: int64 [n].
+        symbols: exchange and ticker of each symbol, ascending.
+        symbol: int64 [n]; place in `symbols`.
         as_of: datetime64[us] [n], UTC.
     """
 
@@ -115,7 +118,8 @@ class Matrix:
     returns: NDArray[np.float64]
     directions: NDArray[np.int8]
     part: NDArray[np.int8]
-    symbol_id: NDArray[np.int64]
+    symbols: tuple[tuple[str, str], ...]
+    symbol: NDArray[np.int64]
     as_of: NDArray[np.datetime64]
 
     def of(self, part: Part) -> Matrix:
@@ -129,7 +133,8 @@ class Matrix:
             returns=self.returns[rows],
             directions=self.directions[rows],
             part=self.part[rows],
-            symbol_id=self.symbol_id[rows],
+            symbols=self.symbols,
+            symbol=self.symbol[rows],
             as_of=self.as_of[rows],
         )
 

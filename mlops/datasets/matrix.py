@@ -25,6 +25,9 @@ _COLUMNS = ("symbol_id", "as_of", "part", "features", "returns", "directions")
 def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...], materialised: Materialised) -> Matrix:
     """Return the rows of the run's three parts, ordered by `as_of` and then symbol, features rounded to float32.
 
+    Symbols are ordered by exchange and ticker: two databases with the same rows give the same matrix, in whatever order
+    the symbols came in.
+
     float32 is what the exported model compares in: what is trained on the rounded values has no value that falls on
     the other side of a threshold after the export.
 
@@ -53,7 +56,8 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
             "Train again when no features are being built.",
             run_id=run_id,
         )
-    order = np.lexsort((read["symbol_id"], read["as_of"]))
+    symbols, symbol = _named(connection, read["symbol_id"])
+    order = np.lexsort((symbol, read["as_of"]))
     chosen = [HORIZONS.index(horizon) for horizon in horizons]
     features = read["features"].astype(np.float32)[order]
     returns = read["returns"][:, chosen][order]
@@ -74,27 +78,41 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
         returns=returns,
         directions=directions,
         part=part,
-        symbol_id=read["symbol_id"][order],
+        symbols=symbols,
+        symbol=symbol[order],
         as_of=read["as_of"][order],
     )
 
 
-def fingerprint(matrix: Matrix) -> str:
-    """Return the SHA-256, in hexadecimal, of what training sees: the same rows of the same database give the same.
+def _named(connection: Connection, ids: NDArray[np.int64]) -> tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]:
+    """Return exchange and ticker of the symbols of `ids` [n], ascending, and for each row its place among them, [n]."""
+    import numpy as np
 
-    Hashed are, in the matrix's order: the names of the features and the horizons, then the bytes, little-endian, row
-    by row, of `as_of` (int64 microseconds since 1970 UTC), `symbol_id` (int64), part (int8), features (float32),
-    returns (float64) and directions (int8), one array after the other.
+    distinct, inverse = np.unique(ids, return_inverse=True)
+    rows = connection.execute(sql("datasets", "symbols"), {"ids": distinct.tolist()})
+    names = {row.id: (row.exchange, row.ticker) for row in rows}
+    symbols = tuple(sorted(names.values()))
+    place = {name: number for number, name in enumerate(symbols)}
+    places = np.array([place[names[each]] for each in distinct.tolist()], dtype=np.int64)
+    return symbols, places[inverse]
+
+
+def fingerprint(matrix: Matrix) -> str:
+    """Return the SHA-256, in hexadecimal, of what training sees: the same rows give the same, in any database.
+
+    Hashed are, in the matrix's order: the names of the features, the horizons and the symbols, then the bytes,
+    little-endian, row by row, of `as_of` (int64 microseconds since 1970 UTC), the symbol's place (int64), part (int8),
+    features (float32), returns (float64) and directions (int8), one array after the other.
     """
     import numpy as np
 
     def little_endian(array: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
         return np.ascontiguousarray(array, dtype=dtype)
 
-    digest = hashlib.sha256(repr((matrix.feature_names, matrix.horizons)).encode())
+    digest = hashlib.sha256(repr((matrix.feature_names, matrix.horizons, matrix.symbols)).encode())
     for array, dtype in (
         (matrix.as_of.astype("datetime64[us]").view(np.int64), "<i8"),
-        (matrix.symbol_id, "<i8"),
+        (matrix.symbol, "<i8"),
         (matrix.part, "i1"),
         (matrix.features, "<f4"),
         (matrix.returns, "<f8"),

@@ -14,8 +14,11 @@ from synthetic import spec
 from mlops.datasets import Materialised, clear, fingerprint, materialise, read_matrix
 from mlops.domain import HORIZONS, TECHNICAL_FEATURES
 from mlops.exceptions import DatasetError
+from mlops.features import build
 from mlops.modelling import Matrix, Part
+from mlops.sources import SampleSource, ingest_bars
 from mlops.spec import Spec
+from mlops.training import train
 from mlops.warehouse import Warehouse
 
 LATE = datetime(2013, 6, 1, tzinfo=UTC)
@@ -195,9 +198,9 @@ def test_the_matrix_holds_what_the_tables_hold(featured: Warehouse) -> None:
         matrix = read_matrix(connection, run_id, ALL.horizons, chosen)
     expected = frame(
         featured,
-        "SELECT r.split, f.*, l.* FROM ml.training_rows r JOIN features.technical f USING (symbol_id, timeframe, ts) "
-        "JOIN labels.forward l USING (symbol_id, timeframe, ts) "
-        "WHERE r.run_id = :run_id AND r.split IN ('train', 'validation', 'test') ORDER BY r.as_of, r.symbol_id",
+        "SELECT r.split, s.ticker, f.*, l.* FROM ml.training_rows r JOIN features.technical f USING (symbol_id, timeframe, ts) "
+        "JOIN labels.forward l USING (symbol_id, timeframe, ts) JOIN market.symbols s ON s.id = r.symbol_id "
+        "WHERE r.run_id = :run_id AND r.split IN ('train', 'validation', 'test') ORDER BY r.as_of, s.ticker",
         run_id=run_id,
     )
     expected = expected.loc[:, ~expected.columns.duplicated()]
@@ -208,7 +211,7 @@ def test_the_matrix_holds_what_the_tables_hold(featured: Warehouse) -> None:
     directions = expected[[f"direction_{h}" for h in HORIZONS]].map(code.__getitem__).to_numpy()
     np.testing.assert_array_equal(matrix.directions, directions)
     assert [list(Part)[code] for code in matrix.part] == expected.split.tolist()
-    assert matrix.symbol_id.tolist() == expected.symbol_id.tolist()
+    assert [matrix.symbols[place] for place in matrix.symbol] == [("XNYS", ticker) for ticker in expected.ticker]
     np.testing.assert_array_equal(
         matrix.as_of, expected.as_of.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
     )
@@ -224,11 +227,30 @@ def test_a_model_of_some_horizons_gets_their_labels_and_newer_rows(featured: War
     assert matrix.as_of.max() > matrix_of(featured).as_of.max()
     at = frame(
         featured,
-        "SELECT forward_return_5 FROM labels.forward WHERE symbol_id = :symbol_id AND as_of = :as_of",
-        symbol_id=int(matrix.symbol_id[-1]),
+        "SELECT forward_return_5 FROM labels.forward JOIN market.symbols AS s ON s.id = symbol_id "
+        "WHERE s.ticker = :ticker AND as_of = :as_of",
+        ticker=matrix.symbols[matrix.symbol[-1]][1],
         as_of=matrix.as_of[-1].astype("datetime64[us]").item().replace(tzinfo=UTC),
     )
     assert matrix.returns[-1, 1] == at.forward_return_5[0]
+
+
+def test_the_order_in_which_symbols_came_in_makes_no_difference(featured: Warehouse, warehouse: Warehouse) -> None:
+    """The other database numbers them the other way round; the trees of both are the same to the byte."""
+    numbered = frame(featured, "SELECT ticker FROM market.symbols ORDER BY id").ticker
+    change(
+        warehouse,
+        "INSERT INTO market.symbols (ticker, asset_class, exchange, timezone) "
+        "SELECT ticker, 'equity', 'XNYS', 'America/New_York' FROM unnest(CAST(:tickers AS text [])) AS t (ticker)",
+        tickers=numbered[::-1].tolist(),
+    )
+    ingest_bars(warehouse, SampleSource())
+    build(warehouse)
+    assert frame(warehouse, "SELECT ticker FROM market.symbols ORDER BY id").ticker.tolist() == numbered[::-1].tolist()
+    here, there = matrix_of(featured), matrix_of(warehouse)
+    assert fingerprint(here) == fingerprint(there)
+    few = spec(max_iter=5, horizons=HORIZONS)
+    assert train(few, here, "1").artifact == train(few, there, "1").artifact
 
 
 def test_the_fingerprint_is_of_the_content_and_of_all_of_it(featured: Warehouse) -> None:

@@ -453,7 +453,8 @@ def test_a_model_of_real_prices_has_no_skill_on_shuffled_labels(featured: Wareho
         returns=matrix.returns[order],
         directions=matrix.directions[order],
         part=matrix.part,
-        symbol_id=matrix.symbol_id,
+        symbols=matrix.symbols,
+        symbol=matrix.symbol,
         as_of=matrix.as_of,
     )
     assert fingerprint(shuffled) != fingerprint(matrix)

@@ -15,10 +15,8 @@ _STORED = ["market", "features", "labels", "ml", "monitoring"]
 _DRAWN = {
     "id", "symbol_id", "ingest_id", "run_id", "move_id", "attempt", "recorded_at", "superseded_at", "started_at",
     "finished_at", "created_at", "made_at", "moved_at", "resolved_at", "checked_at", "measured_at", "bytes", "file",
-    "data_fingerprint",
 }  # fmt: skip
-"""Columns of a number that is drawn, a time of the clock, or where a file lay. The fingerprint of a training set holds
-the numbers of its symbols, and a killed ingest has drawn some that nobody has."""
+"""Columns of a number that is drawn, a time of the clock, or where a file lay."""
 
 _BY_HAND = {
     # A file that was taken in, and not yet moved when the process was killed, is taken in again: that changes nothing.
@@ -35,8 +33,13 @@ _BY_HAND = {
     """,
     # What was checked before the kill is checked again.
     ("monitoring", "check_results"): """
-        SELECT DISTINCT suite, expectation, relation, timeframe, as_of, success, observed, rows_at_fault
+        SELECT DISTINCT
+            suite, expectation, relation, timeframe, as_of, success, quarantined, observed, rows_at_fault
         FROM monitoring.check_results
+    """,
+    ("monitoring", "symbols_at_fault"): """
+        SELECT DISTINCT suite, expectation, ticker, rows_at_fault
+        FROM monitoring.symbols_at_fault JOIN market.symbols ON id = symbol_id
     """,
     ("monitoring", "locks"): "SELECT WHERE false",
     ("features", "watermarks"): "SELECT relation, definition, shape FROM features.watermarks",
