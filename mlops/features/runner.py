@@ -81,7 +81,7 @@ def views() -> list[str]:
     with _ONE_AT_A_TIME:
         nodes = _manifest().nodes.values()
     models = [node for node in nodes if node.resource_type == "model"]
-    return [f"{model.schema}.{model.alias}" for model in models if model.config.materialized == "view"]
+    return [f"{model.schema}.{model.alias}" for model in models if model.config.materialized == "replaced_view"]
 
 
 @cache

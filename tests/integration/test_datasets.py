@@ -198,7 +198,8 @@ def test_the_matrix_holds_what_the_tables_hold(featured: Warehouse) -> None:
         matrix = read_matrix(connection, run_id, ALL.horizons, chosen)
     expected = frame(
         featured,
-        "SELECT r.split, s.ticker, f.*, l.* FROM ml.training_rows r JOIN features.technical f USING (symbol_id, timeframe, ts) "
+        "SELECT r.split, s.ticker, f.*, l.* FROM ml.training_rows r "
+        "JOIN features.technical f USING (symbol_id, timeframe, ts) "
         "JOIN labels.forward l USING (symbol_id, timeframe, ts) JOIN market.symbols s ON s.id = r.symbol_id "
         "WHERE r.run_id = :run_id AND r.split IN ('train', 'validation', 'test') ORDER BY r.as_of, s.ticker",
         run_id=run_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -176,3 +177,128 @@ def test_the_command_says_what_it_wrote(featured: Warehouse) -> None:
     as_json = CliRunner().invoke(features_app, ["build", "--json", "--database-url", featured.plain_url])
     assert as_json.exit_code == 0, as_json.output
     assert json.loads(as_json.output)["rows"] == 0
+
+
+def test_a_view_of_somebody_else_is_not_dropped_and_is_named(featured: Warehouse, tmp_path: Path) -> None:
+    """Another type of a column would drop the table, and every view on it, theirs and ours."""
+    with featured.begin(role=None) as connection:
+        connection.execute(text("CREATE SCHEMA desk"))
+        connection.execute(text("CREATE VIEW desk.closes AS SELECT ticker, ts, rsi_14 FROM analytics.feature_history"))
+        connection.execute(
+            text("CREATE VIEW desk.last AS SELECT ticker, max(ts) AS ts FROM desk.closes GROUP BY ticker")
+        )
+        connection.execute(
+            text("UPDATE features.watermarks SET shape = 'another' WHERE relation = 'features.technical'")
+        )
+    before = views(featured)
+    outcome = dbt(featured.plain_url, tmp_path, "run", "--select", "technical+")
+    assert outcome.returncode == 1
+    assert "features.technical has other columns now" in outcome.stdout
+    assert "not of this project: desk.closes, desk.last." in " ".join(outcome.stdout.split())
+    assert views(featured) == before
+    with featured.begin(role=None) as connection:
+        assert connection.execute(text("SELECT count(*) FROM desk.last")).scalar_one() == 5
+        connection.execute(text("DROP SCHEMA desk CASCADE"))
+    assert dbt(featured.plain_url, tmp_path, "run").returncode == 0
+    assert views(featured) == before
+
+
+@pytest.mark.parametrize("options", [(), ("--full-refresh",)])
+def test_an_empty_run_takes_no_rows_away(featured: Warehouse, tmp_path: Path, options: tuple[str, ...]) -> None:
+    def n_rows() -> tuple[int, int]:
+        with featured.begin(role=None) as connection:
+            return (
+                connection.execute(
+                    text("SELECT (SELECT count(*) FROM features.technical), (SELECT count(*) FROM analytics.symbols)")
+                )
+                .one()
+                ._tuple()
+            )
+
+    before = n_rows()
+    outcome = dbt(featured.plain_url, tmp_path, "run", "--empty", *options)
+    assert outcome.returncode == 1
+    assert "--empty would leave" in outcome.stdout
+    assert n_rows() == before
+
+
+def test_another_target_stands_beside_the_real_thing(featured: Warehouse, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """As CI does, in schemas of its own: all of it, and then what changed, the rest read from the real thing."""
+    monkeypatch.setenv("FORECASTLE_DBT_SCHEMA", "ci_7")
+    with featured.begin(role=None) as connection:
+        connection.execute(text(f"GRANT CREATE ON DATABASE {featured.url.database} TO forecastle_dbt"))
+        real = connection.execute(text("SELECT count(*), max(recorded_at) FROM features.technical")).one()
+    outcome = dbt(featured.plain_url, tmp_path, "build", "--target", "ci")
+    assert outcome.returncode == 0, outcome.stdout[-3000:]
+    schemas = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'ci%' ORDER BY 1"
+    with featured.begin(role=None) as connection:
+        made = connection.execute(text(schemas)).scalars().all()
+        assert made == ["ci_7_analytics", "ci_7_features", "ci_7_labels", "ci_7_staging"]
+        assert connection.execute(text("SELECT count(*) FROM ci_7_features.technical")).scalar_one() == real.count
+        assert connection.execute(text("SELECT count(*), max(recorded_at) FROM features.technical")).one() == real
+        for schema in made:
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+
+    project, before = tmp_path / "changed", tmp_path / "before"
+    assert dbt(featured.plain_url, tmp_path, "parse", "--target-path", str(before)).returncode == 0
+    shutil.copytree(PROJECT, project)
+    model = project / "models" / "analytics" / "model_registry.sql"
+    model.write_text(model.read_text() + "where versions.version > 0")
+    outcome = dbt(
+        featured.plain_url, tmp_path, "build", "--target", "ci", "--select", "state:modified", "--defer",
+        "--state", str(before), "--project-dir", str(project), "--profiles-dir", str(project),
+    )  # fmt: skip
+    assert outcome.returncode == 0, outcome.stdout[-3000:]
+    with featured.begin(role=None) as connection:
+        relations = "SELECT viewname FROM pg_views WHERE schemaname LIKE 'ci%'"
+        assert connection.execute(text(relations)).scalars().all() == ["model_registry"]
+
+
+def test_a_key_that_is_not_one_fails_the_test_of_its_model(featured: Warehouse, tmp_path: Path) -> None:
+    assert dbt(featured.plain_url, tmp_path, "test", "--select", "test_name:is_key").returncode == 0
+    with featured.begin(role=None) as connection:
+        connection.execute(text("ALTER TABLE monitoring.check_results DROP CONSTRAINT check_results_pkey CASCADE"))
+        connection.execute(
+            text(
+                "INSERT INTO monitoring.check_results "
+                "(run_id, suite, expectation, relation, timeframe, as_of, success, rows_at_fault, why) "
+                "SELECT '00000000-0000-0000-0000-000000000001', 'market', 'twice', 'r', 'd1', now(), true, 0, '' "
+                "FROM generate_series(1, 2)"
+            )
+        )
+    outcome = dbt(featured.plain_url, tmp_path, "test", "--select", "test_name:is_key")
+    assert outcome.returncode == 1
+    assert "Failure in test is_key_data_quality" in outcome.stdout
+    assert "FAIL=1" in outcome.stdout or "ERROR=1" in outcome.stdout
+
+
+def test_every_model_says_what_names_its_rows() -> None:
+    import yaml
+
+    for file in sorted((PROJECT / "models").rglob("*.yml")):
+        for model in yaml.safe_load(file.read_text(encoding="utf-8")).get("models", []):
+            keyed = any("is_key" in test for test in model.get("data_tests", []) if isinstance(test, dict))
+            columns = (each for each in model["columns"] if {"unique", "not_null"} <= set(each.get("data_tests", [])))
+            assert keyed or any(columns), model["name"]
+
+
+def test_a_plain_view_without_a_contract_is_built_as_dbt_does(warehouse: Warehouse, tmp_path: Path) -> None:
+    project = tmp_path / "own"
+    shutil.copytree(PROJECT, project)
+    (project / "models" / "analytics" / "own.sql").write_text(
+        "{{ config(materialized='view', contract={'enforced': false}) }}\nselect 1 as one"
+    )
+    (project / "models" / "analytics" / "grows.sql").write_text(
+        "{{ config(materialized='incremental', contract={'enforced': false}) }}\n"
+        "select {{ 1 if is_incremental() else 0 }} as is_incremental"
+    )
+    for _ in range(2):
+        outcome = dbt(
+            warehouse.plain_url, tmp_path, "run", "--select", "own", "grows", "--project-dir", str(project),
+            "--profiles-dir", str(project),
+        )  # fmt: skip
+        assert outcome.returncode == 0, outcome.stdout[-3000:]
+    with warehouse.begin(Role.DBT) as connection:
+        assert connection.execute(text("SELECT one FROM analytics.own")).scalar_one() == 1
+        rows = connection.execute(text("SELECT is_incremental FROM analytics.grows ORDER BY 1")).scalars().all()
+    assert rows == [0, 1]

@@ -18,6 +18,7 @@
     {%- set key = ['symbol_id', 'timeframe', 'ts'] -%}
     {%- set names = model.columns.values() | map(attribute='name') | list -%}
 
+    {% do refuse_empty(target_relation) %}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
@@ -46,6 +47,7 @@
         {% if has_same_shape() %}
             {% do run_query(when_free(target_relation, 'truncate table ' ~ target_relation)) %}
         {% else %}
+            {% do refuse_to_drop_what_is_not_ours(target_relation) %}
             {% do run_query(create_hypertable_sql(target_relation)) %}
             {% do persist_docs(target_relation, model) %}
         {% endif %}

@@ -6,7 +6,9 @@
   of the build.
 -#}
 {% macro watermarks_relation() -%}
-    {{ return(api.Relation.create(database=target.dbname, schema='features', identifier='watermarks', type='table')) }}
+    {{ return(api.Relation.create(
+        database=target.dbname, schema=generate_schema_name('features', none), identifier='watermarks', type='table'
+    )) }}
 {%- endmacro %}
 
 
@@ -25,7 +27,10 @@
 
 {#- Can this model go on from what is there? Overrides dbt's own, which knows only its own materialization. -#}
 {% macro is_incremental() %}
-    {% if not execute or model.config.materialized != 'hypertable' or should_full_refresh() %}
+    {% if model.resource_type == 'model' and model.config.materialized != 'hypertable' %}
+        {{ return(dbt.is_incremental()) }}
+    {% endif %}
+    {% if not execute or model.resource_type != 'model' or should_full_refresh() %}
         {{ return(false) }}
     {% endif %}
     {% set mark = last_build() %}
@@ -92,6 +97,10 @@
 
 {#- Before any model is built, since two of them may be built at once. -#}
 {% macro create_watermarks() %}
+    {#- The schemas of the real thing are there, and dbt's role may not make any; those of another target may be to come. -#}
+    {% if target.schema != 'staging' -%}
+    create schema if not exists {{ watermarks_relation().schema }};
+    {%- endif %}
     create table if not exists {{ watermarks_relation() }} (
         relation text primary key,
         seeing_up_to timestamptz not null,

@@ -3,9 +3,13 @@
   views on it: between the two, and for good after a crash, people's views would be gone. Here a view is dropped, with
   the views on it, only where its columns are no longer what they were; dbt builds those next. A view that would stay
   what it is is left alone, so that a build does not have to wait for somebody who reads it.
+
+  It has a name of its own, so that plain views of another model or package stay dbt's.
 -#}
-{% materialization view, adapter='postgres' %}
+{% materialization replaced_view, adapter='postgres' %}
     {%- set target_relation = this.incorporate(type='view') -%}
+
+    {% do refuse_empty(target_relation) %}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
@@ -14,6 +18,7 @@
     {% set there = run_query(what_is_there_sql(target_relation)).rows %}
     {% if there and not there[0]['can_be_replaced'] %}
         {% set kind = 'view' if there[0]['kind'] == 'v' else 'table' %}
+        {% do refuse_to_drop_what_is_not_ours(target_relation) %}
         {% do run_query(when_free(target_relation, 'drop ' ~ kind ~ ' ' ~ target_relation ~ ' cascade')) %}
     {% endif %}
     {% call statement('main') %}
