@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from mlops.warehouse import Warehouse
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 
 
-def dbt(url: str, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def dbt(url: str, place: Path, *arguments: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
     """Run dbt as a person would, in the project's folder, with the database in the environment."""
     target = make_url(url)
     environment = {
@@ -38,7 +39,7 @@ def dbt(url: str, place: Path, *arguments: str) -> subprocess.CompletedProcess[s
         "DBT_LOG_PATH": str(place / "logs"),
     }
     command = [str(Path(sys.executable).with_name("dbt")), *arguments]
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def views(warehouse: Warehouse) -> set[str]:
@@ -302,3 +303,24 @@ def test_a_plain_view_without_a_contract_is_built_as_dbt_does(warehouse: Warehou
         assert connection.execute(text("SELECT one FROM analytics.own")).scalar_one() == 1
         rows = connection.execute(text("SELECT is_incremental FROM analytics.grows ORDER BY 1")).scalars().all()
     assert rows == [0, 1]
+
+
+def test_it_can_be_used_as_a_package_word_for_word_as_the_page_says(featured: Warehouse, tmp_path: Path) -> None:
+    page = (PROJECT.parent / "docs" / "how-to" / "use-dbt.md").read_text(encoding="utf-8")
+    own = tmp_path / "desk"
+    files = re.findall(r"^`([\w./]+)`[^\n]*:\n\n```\w+\n(.*?)```", page, flags=re.MULTILINE | re.DOTALL)
+    assert len(files) == 5
+    for name, content in files:
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_text(content.replace("../forecastle/dbt_project", str(PROJECT)))
+    (made,) = re.findall(r"CREATE SCHEMA desk [^;]*", page)
+    with featured.begin(role=None) as connection:
+        connection.execute(text(made))
+        before = connection.execute(text("SELECT max(built_at) FROM features.watermarks")).scalar_one()
+    for command in ("deps", "build"):
+        outcome = dbt(featured.plain_url, tmp_path, command, folder=own)
+        assert outcome.returncode == 0, outcome.stdout[-3000:]
+    assert "1 view model" in outcome.stdout
+    with featured.begin(role=None) as connection:
+        assert connection.execute(text("SELECT count(*) FROM desk.hit_rate")).scalar_one() == 0
+        assert connection.execute(text("SELECT max(built_at) FROM features.watermarks")).scalar_one() == before

@@ -97,8 +97,8 @@
 
 {#- Before any model is built, since two of them may be built at once. -#}
 {% macro create_watermarks() %}
-    {#- The schemas of the real thing are there, and dbt's role may not make any; those of another target may be to come. -#}
-    {% if target.schema != 'staging' -%}
+    {#- The schemas of the real thing are there, and dbt's role may not make any; those of the target ci may be to come. -#}
+    {% if target.name == 'ci' -%}
     create schema if not exists {{ watermarks_relation().schema }};
     {%- endif %}
     create table if not exists {{ watermarks_relation() }} (
