@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +98,26 @@ def views() -> str:
         parts.append(" ".join(model["description"].split()) + "\n")
         parts.append("| column | type | meaning |\n|---|---|---|")
         parts.extend(
-            f"| `{each['name']}` | {each['data_type']} | {_cell(each['description'])} |" for each in model["columns"]
+            f"| `{each['name']}` | {each['data_type']} | {_cell(_described(each['description']))} |"
+            for each in model["columns"]
         )
         parts.append("")
     return "\n".join(parts)
+
+
+@cache
+def _blocks() -> dict[str, str]:
+    """Return the doc blocks of the dbt project by name."""
+    found = {}
+    for file in sorted((ROOT / "dbt_project" / "models").rglob("*.md")):
+        blocks = re.findall(r"{% docs (\w+) %}(.*?){% enddocs %}", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+        found.update({name: text.strip() for name, text in blocks})
+    return found
+
+
+def _described(description: str) -> str:
+    """Return a description, that of a doc block where it names one."""
+    return re.sub(r"{{ doc\('(\w+)'\) }}", lambda named: _blocks()[named[1]], description)
 
 
 def checks() -> str:

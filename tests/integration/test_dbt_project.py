@@ -324,3 +324,12 @@ def test_it_can_be_used_as_a_package_word_for_word_as_the_page_says(featured: Wa
     with featured.begin(role=None) as connection:
         assert connection.execute(text("SELECT count(*) FROM desk.hit_rate")).scalar_one() == 0
         assert connection.execute(text("SELECT max(built_at) FROM features.watermarks")).scalar_one() == before
+
+
+def test_freshness_of_the_bars_is_found(featured: Warehouse, tmp_path: Path) -> None:
+    assert dbt(featured.plain_url, tmp_path, "source", "freshness").returncode == 0
+    with featured.begin(role=None) as connection:
+        connection.execute(text("UPDATE market.bars SET recorded_at = recorded_at - INTERVAL '11 days'"))
+    outcome = dbt(featured.plain_url, tmp_path, "source", "freshness")
+    assert outcome.returncode == 1
+    assert "ERROR STALE freshness of market.bars" in outcome.stdout
