@@ -3,7 +3,7 @@ SET LOCAL ROLE forecastle_dbt;
 
 CREATE OR REPLACE FUNCTION features.latest_so_far(
     moments timestamptz [], at_least timestamptz
-) RETURNS timestamptz [] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+) RETURNS timestamptz [] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     latest timestamptz := at_least;
 BEGIN

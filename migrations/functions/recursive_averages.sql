@@ -1,6 +1,6 @@
 -- The averages that depend on all bars before: the EMAs and Wilder's averages, in one pass over a series.
 -- plpgsql, since SQL cannot go on from the row before; over arrays, since that costs half of a call for every bar; the
--- closed form with powers overflows. No SET search_path: every name here is PostgreSQL's own, and pg_catalog comes first.
+-- closed form with powers overflows.
 SET LOCAL ROLE forecastle_dbt;
 
 CREATE OR REPLACE FUNCTION features.recursive_averages(
@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION features.recursive_averages(
     OUT average_gain double precision [],
     OUT average_loss double precision [],
     OUT average_true_range double precision []
-) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     n_bars CONSTANT integer := cardinality(closes);
     n_done integer := 2;

@@ -35,6 +35,8 @@ def upgrade() -> None:
             'The symbols that a check found fault with. One row per check run, suite, expectation and symbol.';
         GRANT SELECT, INSERT, DELETE ON monitoring.symbols_at_fault TO forecastle_worker;
         GRANT SELECT ON monitoring.symbols_at_fault TO forecastle_dbt;
+
+        ALTER FUNCTION ml.refuse_change() SET search_path = pg_catalog, pg_temp;
     """)
     op.execute("RESET ROLE")
 
@@ -44,6 +46,7 @@ def downgrade() -> None:
     op.execute("""
         DROP VIEW IF EXISTS analytics.quarantine, analytics.alerts, analytics.data_quality;
         DROP TABLE monitoring.symbols_at_fault;
+        ALTER FUNCTION ml.refuse_change() RESET search_path;
         ALTER TABLE monitoring.check_results
             DROP CONSTRAINT check_results_quarantined_check,
             DROP COLUMN quarantined;
