@@ -45,7 +45,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Forget what was missed. dbt makes the views again that go with it."""
     op.execute("""
-        DROP VIEW IF EXISTS analytics.alerts, analytics.job_runs;
+        DROP VIEW IF EXISTS analytics.alerts, analytics.schedule, analytics.job_runs;
         DROP TABLE monitoring.schedules;
         DELETE FROM monitoring.job_runs WHERE state = 'missed';
         ALTER TABLE monitoring.job_runs

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from server_for_tests import open_folder
 from small_world import register
 from sqlalchemy import create_engine, text
 
@@ -21,6 +22,7 @@ from mlops.exceptions import WarehouseError
 from mlops.features import build
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
+from mlops.sources import FileSource, ingest_earnings
 from mlops.spec import DriftSpec
 from mlops.warehouse import Warehouse
 from mlops.warehouse.databases import beside
@@ -35,7 +37,8 @@ PROMISED = {
     "symbols": "id ticker name asset_class exchange timezone",
     "feature_history": "symbol_id ticker timeframe ts as_of feature_set_version " + " ".join(TECHNICAL_FEATURES),
     "ml_forecasts": FORECAST,
-    "model_predictions": FORECAST + " actual error resolved_at",
+    "model_predictions": FORECAST + " actual error resolved_at ts actual_direction naive_error known_at hit covered "
+    "confidence",
     "forecast_accuracy": "model version timeframe horizon day window_days n mae naive_mae skill directional_accuracy "
     "coverage_80",
     "forecast_consensus": "symbol_id ticker timeframe horizon as_of",
@@ -48,6 +51,12 @@ PROMISED = {
     "data_quality": "run_id suite expectation relation success observed rows_at_fault checked_at",
     "job_runs": "job as_of state attempt started_at finished_at error scheduled",
     "alerts": "raised_at kind subject state message",
+    "bars": "symbol_id ticker timeframe ts known_at recorded_at open high low close adj_close volume",
+    "earnings": "symbol_id ticker date quarter eps_estimate eps_actual release ts known_at recorded_at",
+    "rejects": "id kind file line reason rejected_at content ingest_id",
+    "model_history": "move_id model alias from_version to_version moved_at moved_by reason moved_on_at",
+    "schedule": "job crontab since last_due_at last_state last_succeeded_for not_succeeded",
+    "calibration": "model version timeframe horizon what stated observed n tenth",
 }
 """The columns that people are promised, in their order; those of forecast_consensus and alerts are ours."""
 
@@ -65,6 +74,12 @@ GRAIN = {
     "data_quality": "run_id suite expectation",
     "job_runs": "job as_of attempt",
     "alerts": "kind subject",
+    "bars": "symbol_id timeframe ts",
+    "earnings": "symbol_id date",
+    "rejects": "id",
+    "model_history": "move_id",
+    "schedule": "job",
+    "calibration": "model version timeframe horizon what stated",
 }
 NEWEST_BARS = "SELECT DISTINCT known_at FROM market.bars ORDER BY known_at DESC LIMIT 40"
 REFERENCE = ([-1.0, 0.0, 1.0], [250, 250, 250, 250])
@@ -176,6 +191,26 @@ def _live_forty_days(market: Market) -> None:
                 "('daily', '2024-01-02Z', 1, 'failed', '2024-01-02Z', '2024-01-02Z', 'disk full')"
             )
         )
+        connection.execute(
+            text(
+                "INSERT INTO monitoring.schedules (job, since, crontab) "
+                "VALUES ('daily', '2024-01-01Z', '30 22 * * 1-5')"
+            )
+        )
+    _take_in_earnings_with_faults(warehouse)
+
+
+def _take_in_earnings_with_faults(warehouse: Warehouse) -> None:
+    with open_folder("earnings") as folder:
+        file = folder / "earnings.csv"
+        file.write_text(
+            "symbol,date,qtr,eps_est,eps,release_time\n"
+            "AAPL,2012-10-25,2012Q4,8.75,8.67,post\n"
+            "IBM,2012-10-16,2012Q3,3.61,3.62,post\n"
+            "IBM,sometime,2012Q2,3.43,3.51,post\n",
+            encoding="utf-8",
+        )
+        ingest_earnings(warehouse, FileSource(file))
 
 
 # What is promised ----------------------------------------------------------------------------------------------------
@@ -357,6 +392,87 @@ def test_consensus_is_that_of_the_models_in_production(market: Market) -> None:
         )  # fmt: skip
 
 
+def test_hit_covered_and_confidence_say_how_a_forecast_went(market: Market) -> None:
+    rows = market.read("SELECT * FROM model_predictions")
+    assert {row.hit for row in rows} == {row.covered for row in rows} == {True, False, None}
+    for row in rows:
+        assert row.confidence == getattr(row, f"probability_{row.direction.lower()}")
+        if row.actual is None:
+            assert row.hit is row.covered is None
+        else:
+            assert row.hit == (row.direction == row.actual_direction)
+            assert row.covered == (row.p10 <= row.actual <= row.p90)
+
+
+def test_calibration_equals_numpy(market: Market) -> None:
+    expected: dict[tuple[Any, ...], tuple[float, float, int]] = {}
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for row in market.read("SELECT * FROM model_predictions WHERE actual IS NOT NULL"):
+        groups.setdefault((row.model, row.version, row.timeframe, row.horizon), []).append(row)
+    for key, rows in groups.items():
+        actual = np.array([row.actual for row in rows])
+        for name, stated in (("p10", 0.1), ("p50", 0.5), ("p90", 0.9)):
+            quantile = np.array([getattr(row, name) for row in rows])
+            expected[(*key, "quantile", stated)] = (stated, float(np.mean(actual <= quantile)), len(rows))
+        confidence = np.array([row.confidence for row in rows])
+        hit = np.array([row.hit for row in rows])
+        tenths = np.digitize(confidence, np.arange(1, 10) / 10)
+        for tenth in np.unique(tenths):
+            inside = tenths == tenth
+            expected[(*key, "probability", tenth / 10)] = (
+                float(confidence[inside].mean()), float(hit[inside].mean()), int(inside.sum()),
+            )  # fmt: skip
+    found = {}
+    for row in market.read("SELECT * FROM calibration"):
+        key = (row.model, row.version, row.timeframe, row.horizon)
+        found[(*key, row.what, row.stated if row.tenth is None else row.tenth)] = (row.stated, row.observed, row.n)
+    assert set(found) == set(expected)
+    assert len({key[-1] for key in found if key[-2] == "probability"}) > 2
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key], values, rtol=1e-12)
+
+
+def test_bars_and_earnings_are_what_came_in(market: Market) -> None:
+    bars = market.read(
+        "SELECT ticker, timeframe, ts, open, high, low, close, adj_close, volume, known_at, recorded_at FROM bars "
+        "ORDER BY symbol_id, ts"
+    )
+    assert bars == market.read(
+        "SELECT s.ticker, timeframe, ts, open, high, low, close, adj_close, volume, b.known_at, b.recorded_at "
+        "FROM market.bars AS b JOIN market.symbols AS s ON s.id = b.symbol_id ORDER BY symbol_id, ts",
+        role=None,
+    )
+    earnings = market.read("SELECT * FROM earnings ORDER BY ticker")
+    assert [tuple(row)[1:7] for row in earnings] == [
+        ("AAPL", date(2012, 10, 25), "2012Q4", 8.75, 8.67, "post"),
+        ("IBM", date(2012, 10, 16), "2012Q3", 3.61, 3.62, "post"),
+    ]
+    assert all(row.ts <= row.known_at < row.recorded_at for row in earnings)
+
+
+def test_rejects_say_what_from_where_and_why(market: Market) -> None:
+    (row,) = market.read("SELECT * FROM rejects WHERE kind = 'earnings'")
+    assert (row.line, row.reason) == (4, "date is no date")
+    assert row.file.endswith("earnings.csv")
+    assert row.content["symbol"] == "IBM"
+
+
+def test_model_history_has_every_move(market: Market) -> None:
+    moves = market.read("SELECT * FROM model_history ORDER BY move_id")
+    assert [(row.model, row.alias, row.from_version, row.to_version, row.reason) for row in moves] == [
+        ("tiny", "production", None, 1, "planted"), ("tiny", "production", 1, 2, "planted"),
+        ("other", "production", None, 3, "planted"), ("other", "staging", None, 4, "planted"),
+    ]  # fmt: skip
+    assert [row.moved_on_at for row in moves] == [moves[1].moved_at, None, None, None]
+    assert all(row.moved_by for row in moves)
+
+
+def test_schedule_has_the_newest_crontab(market: Market) -> None:
+    (row,) = market.read("SELECT * FROM schedule")
+    assert (row.job, row.crontab, row.last_due_at, row.not_succeeded) == ("daily", "30 22 * * 1-5", None, 0)
+    assert row.last_succeeded_for.isoformat() == "2024-01-01T00:00:00+00:00"
+
+
 def test_registry_names_the_stage(market: Market) -> None:
     stages = {(row.model, row.version): row.stage for row in market.read("SELECT * FROM model_registry")}
     assert stages == {("tiny", 1): None, ("tiny", 2): "production", ("other", 3): "production", ("other", 4): "staging"}
@@ -438,3 +554,6 @@ def test_dbt_unit_tests_hold(market: Market, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout
     assert ran.stdout.count(" PASS forecast_accuracy::") == 3
     assert ran.stdout.count(" PASS alerts::") == 2
+    assert ran.stdout.count(" PASS calibration::") == 1
+    assert ran.stdout.count(" PASS schedule::") == 1
+    assert ran.stdout.count(" PASS model_history::") == 1
