@@ -16,6 +16,8 @@ from server_for_tests import open_folder
 from small_world import register
 from sqlalchemy import create_engine, text
 
+from mlops.checks import faults, suites
+from mlops.checks.parameters import Parameters
 from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Role
 from mlops.drift import measure
 from mlops.exceptions import WarehouseError
@@ -57,6 +59,12 @@ PROMISED = {
     "model_history": "move_id model alias from_version to_version moved_at moved_by reason moved_on_at",
     "schedule": "job crontab since last_due_at last_state last_succeeded_for not_succeeded",
     "calibration": "model version timeframe horizon what stated observed n tenth",
+    "adjusted_bars": "symbol_id ticker timeframe ts known_at recorded_at open high low close volume",
+    "sessions": "exchange session opens_at closes_at ordinal",
+    "confirmed_moves": "symbol_id ticker timeframe ts reason confirmed_by confirmed_at",
+    "label_history": "symbol_id ticker timeframe ts as_of "
+    + " ".join(f"forward_return_{h} direction_{h} known_at_{h}" for h in HORIZONS)
+    + " recorded_at",
 }
 """The columns that people are promised, in their order; those of forecast_consensus and alerts are ours."""
 
@@ -80,8 +88,21 @@ GRAIN = {
     "model_history": "move_id",
     "schedule": "job",
     "calibration": "model version timeframe horizon what stated",
+    "adjusted_bars": "symbol_id timeframe ts",
+    "sessions": "exchange session",
+    "confirmed_moves": "symbol_id timeframe ts",
+    "label_history": "symbol_id timeframe ts",
 }
 NEWEST_BARS = "SELECT DISTINCT known_at FROM market.bars ORDER BY known_at DESC LIMIT 40"
+SPOIL = (
+    "DELETE FROM market.bars WHERE ts IN (SELECT ts FROM market.bars ORDER BY ts DESC LIMIT 30 OFFSET 400)",
+    "UPDATE features.technical SET return_1 = 7, known_at = as_of + INTERVAL '1 day' WHERE ts > '2012-11-01'",
+    "UPDATE labels.forward SET forward_return_1 = 7, direction_5 = 'NEUTRAL' WHERE ts > '2012-11-01'",
+)
+KEEP = (
+    "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, success, "
+    "rows_at_fault, why, query) VALUES (:run, :suite, :name, 'market.bars', 'd1', now(), false, 1, 'It matters.', :query)"
+)
 REFERENCE = ([-1.0, 0.0, 1.0], [250, 250, 250, 250])
 
 
@@ -146,9 +167,9 @@ def _live_forty_days(market: Market) -> None:
         connection.execute(
             text(
                 "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, "
-                "success, rows_at_fault, why, checked_at) VALUES (CAST(:run AS uuid), :suite, :expectation, "
+                "success, rows_at_fault, why, query, checked_at) VALUES (CAST(:run AS uuid), :suite, :expectation, "
                 "'market.bars', :timeframe, CAST(:as_of AS timestamptz), :success, 3, 'Training reads it.', "
-                "CAST(:at AS timestamptz))"
+                "'SELECT 1', CAST(:at AS timestamptz))"
             ),
             [
                 {
@@ -197,6 +218,10 @@ def _live_forty_days(market: Market) -> None:
                 "VALUES ('daily', '2024-01-01Z', '30 22 * * 1-5')"
             )
         )
+    market.write(
+        "INSERT INTO market.confirmed_moves (symbol_id, timeframe, ts, reason) "
+        "SELECT symbol_id, timeframe, ts, 'profits halved' FROM market.bars LIMIT 1"
+    )
     _take_in_earnings_with_faults(warehouse)
 
 
@@ -312,6 +337,43 @@ def test_views_made_again_keep_their_readers(market: Market) -> None:
         market.read(f"SELECT * FROM {view} LIMIT 1")
         with market.warehouse.begin(Role.WORKER) as connection:
             connection.execute(text(f"SELECT * FROM analytics.{view} LIMIT 1"))
+
+
+@pytest.mark.parametrize("suite", [name for name in suites.names() if name != "training_set"])
+def test_analyst_can_run_the_query_that_shows_the_rows_at_fault(market: Market, suite: str) -> None:
+    """Each finds what the check found with its own rights, on data of which some are spoilt."""
+    chosen = suites.load(suite)
+    as_of: datetime = market.read("SELECT max(known_at) AS newest FROM bars")[0].newest + timedelta(days=30)
+    start = as_of - timedelta(days=400)
+    parameters = Parameters(
+        as_of=as_of, timeframe="d1", run_id=uuid.uuid4(), window_start=start, month_start=start, year_start=start
+    )
+    queries = {each.name: faults.query(each, chosen.batches[each.batch], parameters) for each in chosen.expectations}
+    with market.warehouse.begin(role=None) as connection:
+        for statement in SPOIL:
+            connection.execute(text(statement))
+        found = {}
+        for name, query in queries.items():
+            connection.execute(text(KEEP), {"run": parameters.run_id, "suite": suite, "name": name, "query": query})
+            found[name] = connection.exec_driver_sql(f"SELECT count(*) FROM ({query}) AS rows").scalar_one()
+        connection.execute(text(f"SET LOCAL ROLE {Role.ANALYST.value}"))
+        shown = connection.execute(
+            text("SELECT expectation, query FROM data_quality WHERE run_id = :run"), {"run": parameters.run_id}
+        ).all()
+        assert {row.expectation for row in shown} == set(queries)
+        seen = {
+            name: connection.exec_driver_sql(f"SELECT count(*) FROM ({query}) AS rows").scalar_one()
+            for name, query in shown
+        }
+        connection.rollback()
+    assert seen == found
+    assert sum(n > 0 for n in found.values()) > 1  # more than the rows of the batch itself
+
+
+def test_what_a_training_set_held_is_not_shown(market: Market) -> None:
+    """Its rows are gone, and the analyst could not read them while they were there."""
+    (row,) = market.read("SELECT query FROM data_quality WHERE suite = 'training_set'")
+    assert row.query is None
 
 
 # What they say -------------------------------------------------------------------------------------------------------
