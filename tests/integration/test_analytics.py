@@ -101,7 +101,8 @@ SPOIL = (
 )
 KEEP = (
     "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, success, "
-    "rows_at_fault, why, query) VALUES (:run, :suite, :name, 'market.bars', 'd1', now(), false, 1, 'It matters.', :query)"
+    "rows_at_fault, why, query) "
+    "VALUES (:run, :suite, :name, 'market.bars', 'd1', now(), false, 1, 'It matters.', :query)"
 )
 REFERENCE = ([-1.0, 0.0, 1.0], [250, 250, 250, 250])
 
