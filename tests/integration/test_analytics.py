@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import uuid
@@ -375,6 +376,26 @@ def test_what_a_training_set_held_is_not_shown(market: Market) -> None:
     """Its rows are gone, and the analyst could not read them while they were there."""
     (row,) = market.read("SELECT query FROM data_quality WHERE suite = 'training_set'")
     assert row.query is None
+
+
+# The cookbook --------------------------------------------------------------------------------------------------------
+
+COOKBOOK = (Path(__file__).parents[2] / "docs/how-to/cookbook.md").read_text(encoding="utf-8")
+QUESTIONS = re.findall(r"^### (\d+)\. (.+?)\n(.*?)```sql\n(.*?)```", COOKBOOK, flags=re.MULTILINE | re.DOTALL)
+"""Number, question, what is said before the query, and the query."""
+
+
+def test_cookbook_has_25_questions_with_one_query_each() -> None:
+    assert [int(number) for number, *_ in QUESTIONS] == list(range(1, 26))
+    assert COOKBOOK.count("```sql") == COOKBOOK.count("\n### ") == 25
+    assert [question for _, question, *_ in QUESTIONS if not question.endswith("?")] == []
+
+
+@pytest.mark.parametrize(("number", "said", "query"), [(number, said, query) for number, _, said, query in QUESTIONS])
+def test_analyst_gets_an_answer_from_the_cookbook(market: Market, number: str, said: str, query: str) -> None:
+    """As it stands, but for the name of the model."""
+    rows = market.read(query.replace("'gbm_d1'", "'tiny'"))
+    assert bool(rows) != ("No rows is the good answer." in said), f"question {number}"
 
 
 # What they say -------------------------------------------------------------------------------------------------------
