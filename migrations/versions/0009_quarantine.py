@@ -44,7 +44,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Forget the symbols; a fault of one closes the gate again. dbt makes the views again that go with it."""
     op.execute("""
-        DROP VIEW IF EXISTS analytics.quarantine, analytics.alerts, analytics.data_quality;
+        DROP VIEW IF EXISTS
+            analytics.quarantine, analytics.alerts, analytics.schedule, analytics.job_runs, analytics.data_quality;
         DROP TABLE monitoring.symbols_at_fault;
         ALTER FUNCTION ml.refuse_change() RESET search_path;
         ALTER TABLE monitoring.check_results

@@ -17,6 +17,7 @@ from mlops.forecasting.production import Production, read_artifact, read_product
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
 from mlops.warehouse.locks import take_lock
+from mlops.warehouse.statistics import gather_statistics
 
 if TYPE_CHECKING:
     from mlops.scoring import Scorer
@@ -130,6 +131,7 @@ def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None)
         made = {
             ModelVersion(row.model, row.version): row.made for row in connection.execute(sql("forecasting", "make"))
         }
+    gather_statistics(warehouse, "ml.predictions", sum(made.values()))
     return ForecastReport(as_of=as_of, versions=tuple(_counted(batch, made) for batch in batches))
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from mlops.exceptions import OutcomesError
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.locks import take_lock
+from mlops.warehouse.statistics import gather_statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesReport:
         take_lock(connection, "ml.outcomes")
         done = connection.execute(sql("outcomes", "resolve"), {"as_of": as_of}).one()
         left = connection.execute(sql("outcomes", "waiting"), {"as_of": as_of}).one()
+    gather_statistics(warehouse, "ml.outcomes", done.resolved + done.corrected)
     return OutcomesReport(
         as_of=as_of,
         resolved=done.resolved,

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from server_for_tests import open_folder
 from small_world import register
 from sqlalchemy import create_engine, text
 
+from mlops.checks import faults, suites
+from mlops.checks.parameters import Parameters
 from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Role
 from mlops.drift import measure
 from mlops.exceptions import WarehouseError
 from mlops.features import build
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
+from mlops.sources import FileSource, ingest_earnings
 from mlops.spec import DriftSpec
 from mlops.warehouse import Warehouse
 from mlops.warehouse.databases import beside
@@ -36,7 +41,8 @@ PROMISED = {
     "symbols": "id ticker name asset_class exchange timezone",
     "feature_history": "symbol_id ticker timeframe ts as_of feature_set_version " + " ".join(TECHNICAL_FEATURES),
     "ml_forecasts": FORECAST,
-    "model_predictions": FORECAST + " actual error resolved_at",
+    "model_predictions": FORECAST + " actual error resolved_at ts actual_direction naive_error known_at hit covered "
+    "confidence",
     "forecast_accuracy": "model version timeframe horizon day window_days n mae naive_mae skill directional_accuracy "
     "coverage_80",
     "forecast_consensus": "symbol_id ticker timeframe horizon as_of",
@@ -49,6 +55,18 @@ PROMISED = {
     "data_quality": "run_id suite expectation relation success observed rows_at_fault checked_at",
     "job_runs": "job as_of state attempt started_at finished_at error scheduled",
     "alerts": "raised_at kind subject state message",
+    "bars": "symbol_id ticker timeframe ts known_at recorded_at open high low close adj_close volume",
+    "earnings": "symbol_id ticker date quarter eps_estimate eps_actual release ts known_at recorded_at",
+    "rejects": "id kind file line reason rejected_at content ingest_id",
+    "model_history": "move_id model alias from_version to_version moved_at moved_by reason moved_on_at",
+    "schedule": "job crontab since last_due_at last_state last_succeeded_for not_succeeded",
+    "calibration": "model version timeframe horizon what stated observed n tenth",
+    "adjusted_bars": "symbol_id ticker timeframe ts known_at recorded_at open high low close volume",
+    "sessions": "exchange session opens_at closes_at ordinal",
+    "confirmed_moves": "symbol_id ticker timeframe ts reason confirmed_by confirmed_at",
+    "label_history": "symbol_id ticker timeframe ts as_of "
+    + " ".join(f"forward_return_{h} direction_{h} known_at_{h}" for h in HORIZONS)
+    + " recorded_at",
 }
 """The columns that people are promised, in their order; those of forecast_consensus and alerts are ours."""
 
@@ -66,8 +84,28 @@ GRAIN = {
     "data_quality": "run_id suite expectation",
     "job_runs": "job as_of attempt",
     "alerts": "kind subject",
+    "bars": "symbol_id timeframe ts",
+    "earnings": "symbol_id date",
+    "rejects": "id",
+    "model_history": "move_id",
+    "schedule": "job",
+    "calibration": "model version timeframe horizon what stated",
+    "adjusted_bars": "symbol_id timeframe ts",
+    "sessions": "exchange session",
+    "confirmed_moves": "symbol_id timeframe ts",
+    "label_history": "symbol_id timeframe ts",
 }
 NEWEST_BARS = "SELECT DISTINCT known_at FROM market.bars ORDER BY known_at DESC LIMIT 40"
+SPOIL = (
+    "DELETE FROM market.bars WHERE ts IN (SELECT ts FROM market.bars ORDER BY ts DESC LIMIT 30 OFFSET 400)",
+    "UPDATE features.technical SET return_1 = 7, known_at = as_of + INTERVAL '1 day' WHERE ts > '2012-11-01'",
+    "UPDATE labels.forward SET forward_return_1 = 7, direction_5 = 'NEUTRAL' WHERE ts > '2012-11-01'",
+)
+KEEP = (
+    "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, success, "
+    "rows_at_fault, why, query) "
+    "VALUES (:run, :suite, :name, 'market.bars', 'd1', now(), false, 1, 'It matters.', :query)"
+)
 REFERENCE = ([-1.0, 0.0, 1.0], [250, 250, 250, 250])
 
 
@@ -132,9 +170,9 @@ def _live_forty_days(market: Market) -> None:
         connection.execute(
             text(
                 "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, "
-                "success, rows_at_fault, why, checked_at) VALUES (CAST(:run AS uuid), :suite, :expectation, "
+                "success, rows_at_fault, why, query, checked_at) VALUES (CAST(:run AS uuid), :suite, :expectation, "
                 "'market.bars', :timeframe, CAST(:as_of AS timestamptz), :success, 3, 'Training reads it.', "
-                "CAST(:at AS timestamptz))"
+                "'SELECT 1', CAST(:at AS timestamptz))"
             ),
             [
                 {
@@ -177,6 +215,30 @@ def _live_forty_days(market: Market) -> None:
                 "('daily', '2024-01-02Z', 1, 'failed', '2024-01-02Z', '2024-01-02Z', 'disk full')"
             )
         )
+        connection.execute(
+            text(
+                "INSERT INTO monitoring.schedules (job, since, crontab) "
+                "VALUES ('daily', '2024-01-01Z', '30 22 * * 1-5')"
+            )
+        )
+    market.write(
+        "INSERT INTO market.confirmed_moves (symbol_id, timeframe, ts, reason) "
+        "SELECT symbol_id, timeframe, ts, 'profits halved' FROM market.bars LIMIT 1"
+    )
+    _take_in_earnings_with_faults(warehouse)
+
+
+def _take_in_earnings_with_faults(warehouse: Warehouse) -> None:
+    with open_folder("earnings") as folder:
+        file = folder / "earnings.csv"
+        file.write_text(
+            "symbol,date,qtr,eps_est,eps,release_time\n"
+            "AAPL,2012-10-25,2012Q4,8.75,8.67,post\n"
+            "IBM,2012-10-16,2012Q3,3.61,3.62,post\n"
+            "IBM,sometime,2012Q2,3.43,3.51,post\n",
+            encoding="utf-8",
+        )
+        ingest_earnings(warehouse, FileSource(file))
 
 
 # What is promised ----------------------------------------------------------------------------------------------------
@@ -280,6 +342,63 @@ def test_views_made_again_keep_their_readers(market: Market) -> None:
             connection.execute(text(f"SELECT * FROM analytics.{view} LIMIT 1"))
 
 
+@pytest.mark.parametrize("suite", [name for name in suites.names() if name != "training_set"])
+def test_analyst_can_run_the_query_that_shows_the_rows_at_fault(market: Market, suite: str) -> None:
+    """Each finds what the check found with its own rights, on data of which some are spoilt."""
+    chosen = suites.load(suite)
+    as_of: datetime = market.read("SELECT max(known_at) AS newest FROM bars")[0].newest + timedelta(days=30)
+    start = as_of - timedelta(days=400)
+    parameters = Parameters(
+        as_of=as_of, timeframe="d1", run_id=uuid.uuid4(), window_start=start, month_start=start, year_start=start
+    )
+    queries = {each.name: faults.query(each, chosen.batches[each.batch], parameters) for each in chosen.expectations}
+    with market.warehouse.begin(role=None) as connection:
+        for statement in SPOIL:
+            connection.execute(text(statement))
+        found = {}
+        for name, query in queries.items():
+            connection.execute(text(KEEP), {"run": parameters.run_id, "suite": suite, "name": name, "query": query})
+            found[name] = connection.exec_driver_sql(f"SELECT count(*) FROM ({query}) AS rows").scalar_one()
+        connection.execute(text(f"SET LOCAL ROLE {Role.ANALYST.value}"))
+        shown = connection.execute(
+            text("SELECT expectation, query FROM data_quality WHERE run_id = :run"), {"run": parameters.run_id}
+        ).all()
+        assert {row.expectation for row in shown} == set(queries)
+        seen = {
+            name: connection.exec_driver_sql(f"SELECT count(*) FROM ({query}) AS rows").scalar_one()
+            for name, query in shown
+        }
+        connection.rollback()
+    assert seen == found
+    assert sum(n > 0 for n in found.values()) > 1  # more than the rows of the batch itself
+
+
+def test_what_a_training_set_held_is_not_shown(market: Market) -> None:
+    """Its rows are gone, and the analyst could not read them while they were there."""
+    (row,) = market.read("SELECT query FROM data_quality WHERE suite = 'training_set'")
+    assert row.query is None
+
+
+# The cookbook --------------------------------------------------------------------------------------------------------
+
+COOKBOOK = (Path(__file__).parents[2] / "docs/how-to/cookbook.md").read_text(encoding="utf-8")
+QUESTIONS = re.findall(r"^### (\d+)\. (.+?)\n(.*?)```sql\n(.*?)```", COOKBOOK, flags=re.MULTILINE | re.DOTALL)
+"""Number, question, what is said before the query, and the query."""
+
+
+def test_cookbook_has_25_questions_with_one_query_each() -> None:
+    assert [int(number) for number, *_ in QUESTIONS] == list(range(1, 26))
+    assert COOKBOOK.count("```sql") == COOKBOOK.count("\n### ") == 25
+    assert [question for _, question, *_ in QUESTIONS if not question.endswith("?")] == []
+
+
+@pytest.mark.parametrize(("number", "said", "query"), [(number, said, query) for number, _, said, query in QUESTIONS])
+def test_analyst_gets_an_answer_from_the_cookbook(market: Market, number: str, said: str, query: str) -> None:
+    """As it stands, but for the name of the model."""
+    rows = market.read(query.replace("'gbm_d1'", "'tiny'"))
+    assert bool(rows) != ("No rows is the good answer." in said), f"question {number}"
+
+
 # What they say -------------------------------------------------------------------------------------------------------
 
 
@@ -356,6 +475,87 @@ def test_consensus_is_that_of_the_models_in_production(market: Market) -> None:
              row.probability_bearish),
             rtol=1e-12,
         )  # fmt: skip
+
+
+def test_hit_covered_and_confidence_say_how_a_forecast_went(market: Market) -> None:
+    rows = market.read("SELECT * FROM model_predictions")
+    assert {row.hit for row in rows} == {row.covered for row in rows} == {True, False, None}
+    for row in rows:
+        assert row.confidence == getattr(row, f"probability_{row.direction.lower()}")
+        if row.actual is None:
+            assert row.hit is row.covered is None
+        else:
+            assert row.hit == (row.direction == row.actual_direction)
+            assert row.covered == (row.p10 <= row.actual <= row.p90)
+
+
+def test_calibration_equals_numpy(market: Market) -> None:
+    expected: dict[tuple[Any, ...], tuple[float, float, int]] = {}
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for row in market.read("SELECT * FROM model_predictions WHERE actual IS NOT NULL"):
+        groups.setdefault((row.model, row.version, row.timeframe, row.horizon), []).append(row)
+    for key, rows in groups.items():
+        actual = np.array([row.actual for row in rows])
+        for name, stated in (("p10", 0.1), ("p50", 0.5), ("p90", 0.9)):
+            quantile = np.array([getattr(row, name) for row in rows])
+            expected[(*key, "quantile", stated)] = (stated, float(np.mean(actual <= quantile)), len(rows))
+        confidence = np.array([row.confidence for row in rows])
+        hit = np.array([row.hit for row in rows])
+        tenths = np.digitize(confidence, np.arange(1, 10) / 10)
+        for tenth in np.unique(tenths):
+            inside = tenths == tenth
+            expected[(*key, "probability", tenth / 10)] = (
+                float(confidence[inside].mean()), float(hit[inside].mean()), int(inside.sum()),
+            )  # fmt: skip
+    found = {}
+    for row in market.read("SELECT * FROM calibration"):
+        key = (row.model, row.version, row.timeframe, row.horizon)
+        found[(*key, row.what, row.stated if row.tenth is None else row.tenth)] = (row.stated, row.observed, row.n)
+    assert set(found) == set(expected)
+    assert len({key[-1] for key in found if key[-2] == "probability"}) > 2
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key], values, rtol=1e-12)
+
+
+def test_bars_and_earnings_are_what_came_in(market: Market) -> None:
+    bars = market.read(
+        "SELECT ticker, timeframe, ts, open, high, low, close, adj_close, volume, known_at, recorded_at FROM bars "
+        "ORDER BY symbol_id, ts"
+    )
+    assert bars == market.read(
+        "SELECT s.ticker, timeframe, ts, open, high, low, close, adj_close, volume, b.known_at, b.recorded_at "
+        "FROM market.bars AS b JOIN market.symbols AS s ON s.id = b.symbol_id ORDER BY symbol_id, ts",
+        role=None,
+    )
+    earnings = market.read("SELECT * FROM earnings ORDER BY ticker")
+    assert [tuple(row)[1:7] for row in earnings] == [
+        ("AAPL", date(2012, 10, 25), "2012Q4", 8.75, 8.67, "post"),
+        ("IBM", date(2012, 10, 16), "2012Q3", 3.61, 3.62, "post"),
+    ]
+    assert all(row.ts <= row.known_at < row.recorded_at for row in earnings)
+
+
+def test_rejects_say_what_from_where_and_why(market: Market) -> None:
+    (row,) = market.read("SELECT * FROM rejects WHERE kind = 'earnings'")
+    assert (row.line, row.reason) == (4, "date is no date")
+    assert row.file.endswith("earnings.csv")
+    assert row.content["symbol"] == "IBM"
+
+
+def test_model_history_has_every_move(market: Market) -> None:
+    moves = market.read("SELECT * FROM model_history ORDER BY move_id")
+    assert [(row.model, row.alias, row.from_version, row.to_version, row.reason) for row in moves] == [
+        ("tiny", "production", None, 1, "planted"), ("tiny", "production", 1, 2, "planted"),
+        ("other", "production", None, 3, "planted"), ("other", "staging", None, 4, "planted"),
+    ]  # fmt: skip
+    assert [row.moved_on_at for row in moves] == [moves[1].moved_at, None, None, None]
+    assert all(row.moved_by for row in moves)
+
+
+def test_schedule_has_the_newest_crontab(market: Market) -> None:
+    (row,) = market.read("SELECT * FROM schedule")
+    assert (row.job, row.crontab, row.last_due_at, row.not_succeeded) == ("daily", "30 22 * * 1-5", None, 0)
+    assert row.last_succeeded_for.isoformat() == "2024-01-01T00:00:00+00:00"
 
 
 def test_registry_names_the_stage(market: Market) -> None:
@@ -439,3 +639,6 @@ def test_dbt_unit_tests_hold(market: Market, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout
     assert ran.stdout.count(" PASS forecast_accuracy::") == 3
     assert ran.stdout.count(" PASS alerts::") == 2
+    assert ran.stdout.count(" PASS calibration::") == 1
+    assert ran.stdout.count(" PASS schedule::") == 1
+    assert ran.stdout.count(" PASS model_history::") == 1

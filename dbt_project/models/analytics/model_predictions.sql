@@ -21,7 +21,14 @@ select
     predictions.ts,
     outcomes.actual_direction,
     outcomes.naive_error,
-    outcomes.known_at
+    outcomes.known_at,
+    outcomes.hit,
+    outcomes.covered,
+    case predictions.direction
+        when 'BULLISH' then predictions.probability_bullish
+        when 'NEUTRAL' then predictions.probability_neutral
+        else predictions.probability_bearish
+    end as confidence
 from {{ source('ml', 'predictions') }} as predictions
 inner join {{ ref('stg_symbols') }} as symbols on predictions.symbol_id = symbols.symbol_id
 -- In this order, what differs most comes first when both sides are sorted.

@@ -1,0 +1,15 @@
+select
+    bars.symbol_id,
+    symbols.ticker,
+    bars.timeframe,
+    bars.ts,
+    bars.known_at,
+    bars.recorded_at,
+    bars.open,
+    bars.high,
+    bars.low,
+    bars.close,
+    bars.adj_close,
+    bars.volume
+from {{ source('market', 'bars') }} as bars
+inner join {{ ref('stg_symbols') }} as symbols on bars.symbol_id = symbols.symbol_id

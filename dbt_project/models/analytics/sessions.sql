@@ -1,0 +1,7 @@
+select
+    exchange,
+    session,
+    opens_at,
+    closes_at,
+    ordinal
+from {{ ref('stg_sessions') }}
