@@ -165,7 +165,7 @@ def test_the_message_names_the_rows_and_where_their_queries_are(featured: Wareho
     query = second.removeprefix("The queries that show the rows: ").replace("data_quality", "analytics.data_quality")
     with featured.begin(Role.ANALYST) as connection:
         (row,) = connection.execute(text(query)).all()
-    assert row.query.startswith("SELECT symbol_id, timeframe, ts, rsi_14 FROM (SELECT * FROM features.tech")
+    assert row.query.startswith("SELECT symbol_id, timeframe, ts, rsi_14 FROM (SELECT * FROM analytics.feature_history")
     assert "suite features, expectation rsi_14_is_possible on features.technical: 1 row at fault" in first
     assert "ts=2013-03-01T14:30:00+00:00, rsi_14=nan" in first
 
