@@ -119,6 +119,23 @@ def _migrate_if_bare(warehouse: Warehouse) -> None:
     with warehouse.begin(role=None) as connection:
         table: str | None = connection.execute(text("SELECT to_regclass('public.alembic_version')")).scalar_one()
     if table is None:
-        from mlops.warehouse.migrate import migrate
+        set_up(warehouse)
 
-        migrate(warehouse)
+
+def set_up(warehouse: Warehouse) -> str:
+    """Bring the tables up to date, and make the views where there are none yet; return the revision of the tables.
+
+    So whoever connects before the first bar has come in finds the analyst's views, without rows.
+    """
+    from sqlalchemy import text
+
+    from mlops.warehouse.migrate import migrate
+
+    revision = migrate(warehouse)
+    with warehouse.begin(role=None) as connection:
+        views: str | None = connection.execute(text("SELECT to_regclass('analytics.ml_forecasts')")).scalar_one()
+    if views is None:
+        from mlops.features import build
+
+        build(warehouse)
+    return revision

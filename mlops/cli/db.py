@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlops.cli.connect import named_url, open_warehouse, resolve_url, settings, shown_progress
+from mlops.cli.connect import named_url, open_warehouse, resolve_url, set_up, settings, shown_progress
 from mlops.cli.options import AsJson, DatabaseUrl
 from mlops.domain import Role
 from mlops.exceptions import EmbeddedServerError, SettingsError, WarehouseError
@@ -43,14 +43,13 @@ def up(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     _refuse_if_named(database_url, "start")
     from mlops.warehouse import Warehouse
     from mlops.warehouse.embedded import embedded_server, put_logins_right
-    from mlops.warehouse.migrate import migrate
 
     server = embedded_server(settings())
     with shown_progress() as progress:
         started = server.up(progress)
-        progress("Bringing the tables up to date", None)
+        progress("Bringing the tables and views up to date", None)
         with Warehouse(started.url) as warehouse:
-            revision = migrate(warehouse)
+            revision = set_up(warehouse)
             port = warehouse.url.port
         put_logins_right(server, progress)
     if as_json:
@@ -92,13 +91,12 @@ def url(
 
 @db_app.command()
 def migrate(database_url: DatabaseUrl = None) -> None:
-    """Bring the tables up to date."""
+    """Bring the tables up to date, and make the views where there are none yet."""
     from mlops.warehouse import Warehouse
-    from mlops.warehouse.migrate import migrate as run
     from mlops.warehouse.rights import open_to_public
 
     with Warehouse(resolve_url(database_url)) as warehouse:
-        revision = run(warehouse)
+        revision = set_up(warehouse)
         left_open = open_to_public(warehouse)
     typer.echo(f"The tables are at revision {revision}.")
     if left_open:

@@ -61,7 +61,8 @@ def db(home: Path) -> Run:
 
 
 def test_the_way_of_a_newcomer(db: Run, home: Path) -> None:
-    # No `up` before: whatever needs the database makes it, with its tables.
+    # No `up` before: whatever needs the database makes it, with its tables and the views, which have no rows yet.
+    assert db("psql", "--", "-XAtc", "SELECT count(*) FROM ml_forecasts").stdout == "0\n"
     assert db("psql", "--", "-XAtc", "SELECT current_user").stdout == "forecastle_analyst\n"
     assert db("down").stdout == "The embedded TimescaleDB was stopped.\n"
     up = db("up")
@@ -69,9 +70,9 @@ def test_the_way_of_a_newcomer(db: Run, home: Path) -> None:
     assert up.stdout.startswith("The embedded TimescaleDB was started on 127.0.0.1:")
     assert up.stdout.count("\n") == 1
     again = json.loads(db("up", "--json").stdout)
-    assert (again["started"], again["created"], again["revision"]) == (False, False, "0008")
+    assert (again["started"], again["created"], again["revision"]) == (False, False, "0009")
     assert json.loads(db("url", "--json").stdout) == {"url": again["url"]}
-    assert db("migrate").stdout == "The tables are at revision 0008.\n"
+    assert db("migrate").stdout == "The tables are at revision 0009.\n"
 
     query = db("psql", "--", "-XAtc", "SELECT current_user || ' at ' || current_setting('search_path')")
     assert query.stdout == "forecastle_analyst at analytics, public\n"
