@@ -52,9 +52,6 @@ def query(expectation: Expectation, batch: Batch, parameters: Parameters) -> str
         return parameters.fill(kwargs["unexpected_rows_query"], rows)
     if expectation.type == ROW_COUNT:
         return rows
-    if expectation.type == "expect_compound_columns_to_be_unique":
-        columns = ", ".join(kwargs["column_list"])
-        return f"SELECT {columns}, count(*) AS n FROM ({rows}) AS batch GROUP BY {columns} HAVING count(*) > 1"  # noqa: S608
     condition = _CONDITIONS.get(expectation.type)
     if condition is None:
         known = ", ".join(sorted(_CONDITIONS))

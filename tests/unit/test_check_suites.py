@@ -134,11 +134,6 @@ BATCH = Batch(relation="market.bars", where="timeframe = :timeframe", key=("symb
             {"column_A": "known_at", "column_B": "ts"},
             "WHERE known_at <= ts",
         ),
-        (
-            "expect_compound_columns_to_be_unique",
-            {"column_list": ["symbol_id", "ts"]},
-            "GROUP BY symbol_id, ts HAVING count(*) > 1",
-        ),
     ],
 )
 def test_the_query_of_the_rows_at_fault(kind: str, kwargs: dict[str, object], ending: str) -> None:
