@@ -16,9 +16,17 @@ from mlops.warehouse import Warehouse
 
 
 def run(
-    warehouse: Warehouse, as_of: datetime, timeframe: str, *, source: Source | None = None, inbox: Path | None = None
+    warehouse: Warehouse,
+    as_of: datetime,
+    timeframe: str,
+    *,
+    source: Source | None = None,
+    inbox: Path | None = None,
+    unsaid: ingest.Unsaid | None = None,
 ) -> None:
     """Go the whole way as of `as_of` (UTC), with what `source` or the `inbox` has; with neither, with what is there.
+
+    `unsaid` is what the files of the inbox do not say themselves.
 
     Each step writes its row; that of the whole way is for whoever calls this (`job_run(warehouse, "daily", as_of)`), so
     that what goes wrong before the first step stands in it, too.
@@ -33,7 +41,7 @@ def run(
         ingest.from_source(warehouse, as_of, source)
     if inbox is not None:
         try:
-            ingest.from_inbox(warehouse, as_of, inbox)
+            ingest.from_inbox(warehouse, as_of, inbox, unsaid)
         except FilesRefusedError as error:
             refused = error
     features.run(warehouse, as_of)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mlops import clock
 from mlops.domain import IngestCounts
-from mlops.exceptions import FilesRefusedError, ForecastleError, SourceError
+from mlops.exceptions import FilesRefusedError, ForecastleError, SettingsError, SourceError
 from mlops.printable import cut, printable
-from mlops.sources import Ingested, Source, ingest_bars, ingest_earnings
+from mlops.sources import Ingested, Source, ingest_bars, ingest_earnings, require_terms
 from mlops.sources.inbox import DONE, REFUSED, Inbox, InboxFile
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import job_run
@@ -44,18 +44,32 @@ def from_source(warehouse: Warehouse, as_of: datetime, source: Source) -> Ingest
         return ingest_bars(warehouse, source, now=as_of)
 
 
-def from_inbox(warehouse: Warehouse, as_of: datetime, inbox: Path) -> list[IngestCounts]:
+@dataclass(frozen=True, slots=True)
+class Unsaid:
+    """What the files of an inbox do not say themselves; see `mlops.sources.ingest_bars`."""
+
+    timezone: str | None = None
+    exchange: str | None = None
+    asset_class: str | None = None
+
+
+def from_inbox(warehouse: Warehouse, as_of: datetime, inbox: Path, unsaid: Unsaid | None = None) -> list[IngestCounts]:
     """Take in what was known at `as_of` (UTC) of the files of `inbox`, by name, and return what became of each.
+
+    `unsaid` is what the files do not say. Where it names what there is not, SettingsError is raised and no file is
+    touched: it would be every file's fault.
 
     A file that is refused does not keep the others out; the job fails at its end with FilesRefusedError that names it.
     An error that is not the file's, such as a server that is gone, ends the job and leaves the file where it is.
     """
     with job_run(warehouse, "ingest", as_of), Inbox.opened(inbox) as opened:
+        said = unsaid or Unsaid()
+        _require_usable(said)
         seen = _Seen(opened)
         for file in opened.files():
             name = _NAME.fullmatch(file.name)
             if name is not None:
-                _take_in(warehouse, as_of, file, name["timeframe"], seen)
+                _take_in(warehouse, as_of, file, name["timeframe"], unsaid=said, seen=seen)
             elif _LIKE_DATA.fullmatch(file.name):
                 seen.misnamed.append(file.shown)
         seen.complain()
@@ -88,10 +102,19 @@ class _Seen:
             raise FilesRefusedError(" ".join(sentences), files=self.refused)
 
 
-def _take_in(warehouse: Warehouse, as_of: datetime, file: InboxFile, timeframe: str | None, seen: _Seen) -> None:
+def _require_usable(unsaid: Unsaid) -> None:
+    try:
+        require_terms(**asdict(unsaid))
+    except SourceError as error:
+        raise SettingsError(f"The inbox's settings (FORECASTLE_INBOX_...) cannot be used. {error}") from error
+
+
+def _take_in(
+    warehouse: Warehouse, as_of: datetime, file: InboxFile, timeframe: str | None, *, unsaid: Unsaid, seen: _Seen
+) -> None:
     """Take one file in, and put it where it belongs then."""
     try:
-        ingested = _ingest(warehouse, as_of, file, timeframe)
+        ingested = _ingest(warehouse, as_of, file, timeframe, unsaid)
     except SourceError as error:
         _refuse(file, str(error), seen)
         return
@@ -115,12 +138,21 @@ def _take_in(warehouse: Warehouse, as_of: datetime, file: InboxFile, timeframe: 
         _put_away(file, DONE, seen)
 
 
-def _ingest(warehouse: Warehouse, as_of: datetime, file: InboxFile, timeframe: str | None) -> Ingested:
+def _ingest(warehouse: Warehouse, as_of: datetime, file: InboxFile, timeframe: str | None, unsaid: Unsaid) -> Ingested:
     # A run for the past must not take for a mistake what is known today
     waits_until = max(as_of, clock.now()) + WAITS
     if timeframe is None:
         return ingest_earnings(warehouse, file.source(), now=as_of, waits_until=waits_until)
-    return ingest_bars(warehouse, file.source(), timeframe=timeframe.lower(), now=as_of, waits_until=waits_until)
+    return ingest_bars(
+        warehouse,
+        file.source(),
+        timeframe=timeframe.lower(),
+        timezone=unsaid.timezone,
+        exchange=unsaid.exchange,
+        asset_class=unsaid.asset_class,
+        now=as_of,
+        waits_until=waits_until,
+    )
 
 
 def _leave_waiting(file: InboxFile, ingested: Ingested) -> None:

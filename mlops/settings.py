@@ -66,6 +66,20 @@ class Settings(BaseSettings):
         description="Folder from which the daily job takes bars_d1_*.csv, .csv.gz or .parquet, and earnings_*; other "
         "files in it are left alone.",
     )
+    inbox_timezone: str | None = Field(
+        default=None,
+        description="Timezone of times without an offset in the inbox's files, such as America/New_York.",
+    )
+    inbox_exchange: str | None = Field(
+        default=None,
+        description="Where the symbols of the inbox's files trade, such as XNYS or 24/5; by the asset class unless "
+        "set. A file with a symbol that the warehouse has elsewhere is refused.",
+    )
+    inbox_asset_class: str | None = Field(
+        default=None,
+        description="Asset class of the symbols of the inbox's files: equity, index, fx or crypto; by the exchange, or "
+        "equity, unless set.",
+    )
     yahoo_symbols: str = Field(
         default="",
         description="Tickers, separated by commas, whose newest bars the daily job fetches from Yahoo Finance.",

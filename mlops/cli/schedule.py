@@ -130,7 +130,7 @@ def scheduled_jobs(settings: Settings) -> list[Scheduled]:
     from jobs.scheduled import Scheduled
 
     def daily(warehouse: Warehouse, as_of: datetime) -> None:
-        from jobs import daily
+        from jobs import daily, ingest
         from mlops.sources import YahooSource
         from mlops.training import load_spec
 
@@ -138,7 +138,8 @@ def scheduled_jobs(settings: Settings) -> list[Scheduled]:
         tickers = [word.strip() for word in settings.yahoo_symbols.split(",") if word.strip()]
         newest = as_of.date()
         source = YahooSource(tickers, newest - _FETCHED, newest, timeframe) if tickers else None
-        daily.run(warehouse, as_of, timeframe, source=source, inbox=settings.inbox)
+        unsaid = ingest.Unsaid(settings.inbox_timezone, settings.inbox_exchange, settings.inbox_asset_class)
+        daily.run(warehouse, as_of, timeframe, source=source, inbox=settings.inbox, unsaid=unsaid)
 
     def retrain(warehouse: Warehouse, as_of: datetime) -> None:
         from jobs import train

@@ -10,6 +10,7 @@ from mlops.sources.files import FileSource
 from mlops.sources.layout import BARS, EARNINGS, Batch, Layout, Source
 from mlops.sources.report import Ingested
 from mlops.sources.sample import SampleSource
+from mlops.sources.terms import require_terms
 from mlops.sources.yahoo import YahooSource
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "YahooSource",
     "ingest_bars",
     "ingest_earnings",
+    "require_terms",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mlops import clock
 from mlops.domain import TIMEFRAMES
 from mlops.exceptions import SourceError
 from mlops.sources.calendars import exchange_named, exchange_timezone
@@ -13,6 +14,13 @@ from mlops.sources.values import require_timezone
 
 _USUAL_EXCHANGE = {"equity": "XNYS", "index": "XNYS", "fx": "24/5", "crypto": "24/7"}
 _USUAL_ASSET_CLASS = {"24/5": "fx", "24/7": "crypto"}
+
+
+def require_terms(*, exchange: str | None, asset_class: str | None, timezone: str | None) -> None:
+    """Return if this can be said of a file of bars. Raises SourceError where one names nothing that there is."""
+    Terms.checked(
+        timeframe=None, exchange=exchange, asset_class=asset_class, timezone=timezone, now=clock.now(), waits_until=None
+    )
 
 
 @dataclass(frozen=True, slots=True)

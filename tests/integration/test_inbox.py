@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from jobs import ingest
 from mlops import sources
-from mlops.exceptions import FilesRefusedError, JobError, SourceError, WarehouseError
+from mlops.exceptions import FilesRefusedError, JobError, SettingsError, SourceError, WarehouseError
 from mlops.sources.inbox import DONE, REFUSED, Inbox, InboxFile
 from mlops.warehouse import Warehouse
 
@@ -53,6 +53,31 @@ def only(inbox: Inbox) -> InboxFile:
 
 
 # What is taken in ----------------------------------------------------------------------------------------------------
+
+
+def test_what_the_files_do_not_say_is_said_by_the_settings(warehouse: Warehouse, tmp_path: Path) -> None:
+    """Hourly bars of a new pair of currencies, their times without an offset."""
+    (tmp_path / "bars_h1_eurusd.csv").write_text(
+        "symbol,time,open,high,low,close\nEURUSD,2017-06-29 10:00,1.14,1.15,1.13,1.14\n"
+    )
+    unsaid = ingest.Unsaid(timezone="Europe/London", asset_class="fx")
+    (counts,) = ingest.from_inbox(warehouse, AS_OF, tmp_path, unsaid)
+    assert (counts.read, counts.new) == (1, 1)
+    with warehouse.begin(role=None) as connection:
+        row = connection.execute(
+            text("SELECT ts, asset_class, exchange FROM market.bars JOIN market.symbols ON id = symbol_id")
+        ).one()
+    assert tuple(row) == (datetime(2017, 6, 29, 9, tzinfo=UTC), "fx", "24/5")
+
+
+@pytest.mark.parametrize("wrong", [{"timezone": "Europe/Atlantis"}, {"exchange": "XXXX"}, {"asset_class": "tulips"}])
+def test_a_setting_that_is_wrong_is_no_fault_of_the_files(
+    warehouse: Warehouse, tmp_path: Path, wrong: dict[str, str]
+) -> None:
+    (tmp_path / "bars_d1_2017-06-30.csv").write_text(BARS)
+    with pytest.raises(SettingsError, match="FORECASTLE_INBOX_"):
+        ingest.from_inbox(warehouse, AS_OF, tmp_path, ingest.Unsaid(**wrong))
+    assert names(tmp_path) == ["bars_d1_2017-06-30.csv"]
 
 
 def test_files_are_taken_in_and_put_away(warehouse: Warehouse, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jobs import daily
+from jobs.ingest import Unsaid
 from mlops.cli.schedule import scheduled_jobs
 from mlops.exceptions import SettingsError
 from mlops.settings import Settings, default_home, load
@@ -29,7 +30,7 @@ def test_the_daily_way_fetches_what_the_setting_names(
     monkeypatch.setattr(daily, "run", lambda *args, **options: seen.append((args, options)))
     warehouse = Warehouse("postgresql://u@h/d")
     scheduled_jobs(Settings(yahoo_symbols=tickers))[0].run(warehouse, AS_OF)
-    assert seen == [((warehouse, AS_OF, "d1"), {"source": source, "inbox": None})]
+    assert seen == [((warehouse, AS_OF, "d1"), {"source": source, "inbox": None, "unsaid": Unsaid()})]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,9 @@ def test_a_url_that_is_none_is_refused_without_showing_it(url: str, message: str
 DEFAULTS = {
     "DATABASE_URL": None,
     "INBOX": None,
+    "INBOX_TIMEZONE": None,
+    "INBOX_EXCHANGE": None,
+    "INBOX_ASSET_CLASS": None,
     "YAHOO_SYMBOLS": "",
     "SPEC": Path("specs/gbm_d1.toml"),
     "DAILY_AT": "30 22 * * mon-fri",
