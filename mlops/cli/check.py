@@ -10,10 +10,10 @@ import typer
 
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
-from mlops.cli.plain import plain
+from mlops.printable import printable
 
 if TYPE_CHECKING:
-    from mlops.checks import CheckReport
+    from mlops.checks import CheckReport, CheckResult
 
 
 def check(
@@ -64,16 +64,25 @@ def check(
 
 
 def _show(report: CheckReport) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    """Print a line a suite, and below it each expectation that failed."""
+    typer.echo(f"Checks of {printable(report.timeframe)} as of {report.as_of:%Y-%m-%d %H:%M} UTC")
+    for suite in dict.fromkeys(result.suite for result in report.results):
+        results = [result for result in report.results if result.suite == suite]
+        failed = [result for result in results if not result.success]
+        closing = sum(not result.quarantined for result in failed)
+        verdict = "FAILED" if closing else "ok"
+        told = f"{len(results)} expectations, {len(failed)} failed"
+        if len(failed) > closing:
+            told += f" ({len(failed) - closing} for symbols that are in quarantine)"
+        typer.echo(f"{suite:<10} {verdict:<7} {told}")
+        for result in failed:
+            typer.echo(f"    {result.expectation}: {printable(result.observed)}{_symbols(result)}")
+    left_out = len(report.quarantined)
+    if left_out:
+        typer.echo(f"{left_out} symbol{'' if left_out == 1 else 's'} in quarantine; the view quarantine names them.")
+    typer.echo(f"{len(report.results)} expectations, {len(report.failures)} failed; run {report.run_id}")
 
-    title = plain(f"Checks of {report.timeframe} as of {report.as_of:%Y-%m-%d %H:%M} UTC")
-    table = Table(title=title, title_justify="left")
-    for heading in ("suite", "expectation", "", "observed"):
-        table.add_column(heading, overflow="fold")
-    for result in report.results:
-        verdict = "[green]ok[/]" if result.success else "[red]FAILED[/]"
-        table.add_row(result.suite, result.expectation, verdict, plain(result.observed))
-    console = Console()
-    console.print(table)
-    console.print(f"{len(report.results)} expectations, {len(report.failures)} failed; run {report.run_id}")
+
+def _symbols(result: CheckResult) -> str:
+    n = len(result.symbols_at_fault)
+    return f", of {n:,} symbol{'' if n == 1 else 's'}" if n else ""

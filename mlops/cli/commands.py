@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from mlops.cli.check import check
@@ -22,8 +24,27 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="--debug, anywhere, shows where an error came from. FORECASTLE_DATABASE_URL names another database.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"forecastle {version('forecastle')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _of_the_whole(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""
+
 
 # In the order of the data.
 app.add_typer(db_app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,13 +23,35 @@ _SHOWN = 20
 """Forecasts in the table; ml_forecasts has them all."""
 
 
+class Order(StrEnum):
+    """What the forecasts that are printed are in the order of."""
+
+    TICKER = "ticker"
+    P50 = "p50"
+    CONFIDENCE = "confidence"
+
+
 def forecast(
+    *,
     as_of: AsOf = None,
     model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Only with this model.")] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option("--symbol", metavar="TICKER", help="Print this symbol's only; may be given several times."),
+    ] = None,
+    horizon: Annotated[
+        list[int] | None,
+        typer.Option("--horizon", metavar="BARS", help="Print this horizon's only; may be given several times."),
+    ] = None,
+    sort: Annotated[
+        Order, typer.Option("--sort", help="By name, by the median (the highest first), or by the surest direction.")
+    ] = Order.TICKER,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Forecast every symbol from its newest features, with what is in production, and print forecasts and skill.
+
+    Whatever is chosen to be printed, all symbols are forecast.
 
     Run again for the same moment it changes nothing: a forecast once made is never rewritten.
     """
@@ -40,18 +63,40 @@ def forecast(
     with open_warehouse(database_url) as warehouse:
         report = make_forecasts(warehouse, moment, model=model)
         skills = {each.version: _skills(warehouse, each.version) for each in report.versions}
-        forecasts = newest(warehouse, moment, model=model, limit=None if as_json else _SHOWN)
+        forecasts = _chosen(newest(warehouse, moment, model=model), symbol, horizon, sort)
     if as_json:
         typer.echo(json.dumps(_as_data(moment, report.versions, skills, forecasts)))
         return
     if forecasts:
-        _show_table(forecasts)
-        n_all = sum(each.symbols * len(each.horizons) for each in report.versions)
-        if n_all > len(forecasts):
-            typer.echo(f"{len(forecasts)} of {n_all:,}; the view ml_forecasts has them all.")
+        _show_table(forecasts[:_SHOWN])
+        if len(forecasts) > _SHOWN:
+            typer.echo(f"{_SHOWN} of {len(forecasts):,}; the view ml_forecasts has them all.")
     for each in report.versions:
         typer.echo(_summary(each))
         typer.echo(f"  Skill of MAE over naive on its test part: {_shown_skill(skills[each.version])}.")
+
+
+def _chosen(
+    forecasts: list[Forecast], symbols: list[str] | None, horizons: list[int] | None, order: Order
+) -> list[Forecast]:
+    """Return those of `symbols` and `horizons`, all without them. Raises BadParameter for what has no forecast."""
+    for given, there, option in (
+        (symbols, {each.ticker for each in forecasts}, "--symbol"),
+        (horizons, {each.horizon for each in forecasts}, "--horizon"),
+    ):
+        for value in given or ():
+            if value not in there:
+                raise typer.BadParameter(f"there is no forecast of {value!r}.", param_hint=option)
+    chosen = [
+        each
+        for each in forecasts
+        if (not symbols or each.ticker in symbols) and (not horizons or each.horizon in horizons)
+    ]
+    if order is Order.P50:
+        chosen.sort(key=lambda each: -each.p50)
+    elif order is Order.CONFIDENCE:
+        chosen.sort(key=lambda each: -each.probability)
+    return chosen
 
 
 def _skills(warehouse: Warehouse, version: ModelVersion) -> dict[str, float | None]:
@@ -72,7 +117,8 @@ def _summary(each: VersionForecasts) -> str:
     return (
         f"{each.version}, in production: {each.symbols:,} symbols at {len(each.horizons)} horizons, "
         f"{each.made:,} forecasts made, {each.present:,} there already. Not forecast: "
-        f"{each.incomplete:,} for a missing feature, {each.stale:,} for bars that are too old."
+        f"{each.incomplete:,} for a missing feature, {each.stale:,} for bars that are too old, {each.quarantined:,} in "
+        "quarantine."
     )
 
 
@@ -125,6 +171,7 @@ def _as_data(
                 "present": each.present,
                 "incomplete": each.incomplete,
                 "stale": each.stale,
+                "quarantined": each.quarantined,
                 "scoring_seconds": each.scoring_seconds,
                 "skill": skills[each.version],
             }

@@ -42,6 +42,9 @@ def list_models(
 
     with open_warehouse(database_url) as warehouse, warehouse.begin() as connection:
         versions = list_versions(connection, model)
+        if model is not None and not versions:
+            there_are = sorted({version.name.model for version in list_versions(connection)})
+            raise RegistryError(f"There is no model {model!r}; there is {', '.join(there_are) or 'none yet'}.")
     if as_json:
         typer.echo(json.dumps([_as_data(version) for version in versions], default=str))
         return

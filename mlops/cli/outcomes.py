@@ -55,15 +55,16 @@ def _show_table(accuracy: Sequence[Row[Any]]) -> None:
     table = Table(
         box=SIMPLE,
         padding=(0, 0, 0, 1),
-        title=f"Outcomes known in the 90 days until {accuracy[0].day}, in percent",
+        title="Outcomes that became known in the 90 days until the day, in percent",
         title_justify="left",
     )
-    for heading in ("model", "bars", "n", "MAE", "naive", "skill", "right", "majority", "in band"):
+    for heading in ("model", "bars", "until", "n", "MAE", "naive", "skill", "right", "majority", "in band"):
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
     for row in accuracy:
         table.add_row(
             plain(f"{row.model} v{row.version}"),
             str(row.horizon),
+            str(row.day),
             f"{row.n:,}",
             f"{100 * row.mae:.3f}",
             f"{100 * row.naive_mae:.3f}",

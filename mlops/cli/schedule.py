@@ -65,14 +65,22 @@ def run_schedule(
     if once is None:
         run_daemon(schedule, lambda: open_as_worker(database_url, _say), at_once=at_once)
         return
-    from mlops.warehouse.bookkeeping import job_run
+    from mlops.warehouse.bookkeeping import job_run, steps_of
     from mlops.warehouse.migrate import require_current
 
     moment = clock.parse_as_of(as_of)
     with open_as_worker(database_url, _say) as warehouse:
         require_current(warehouse)
+        began = clock.now()
         with job_run(warehouse, once, moment):
             next(job for job in schedule if job.name == once).run(warehouse, moment)
+        steps = [step for step in steps_of(warehouse, moment, began) if step.job != once]
+    took = (clock.now() - began).total_seconds()
+    told = ", ".join(f"{step.job} {step.seconds:.1f} s" for step in steps)
+    typer.echo(
+        f"{once.capitalize()} as of {moment:%Y-%m-%d %H:%M} UTC succeeded in {took:.1f} s"
+        + (f": {told}." if told else ".")
+    )
 
 
 @schedule_app.command("list")

@@ -6,11 +6,13 @@ run knows that a row left 'running' is nobody's and closes it as 'abandoned'.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Row
 
 from mlops.exceptions import JobBusyError, WarehouseError, WarehouseUnreachableError
 from mlops.warehouse.engine import Warehouse
@@ -87,3 +89,9 @@ def overview(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
     with warehouse.begin() as connection:
         rows = connection.execute(sql("warehouse", "job_overview")).all()
     return {row.job: {name: value for name, value in row._mapping.items() if name != "job"} for row in rows}
+
+
+def steps_of(warehouse: Warehouse, as_of: datetime, since: datetime) -> Sequence[Row[Any]]:
+    """Return job, state and seconds of what was run for `as_of` (UTC) from `since` on, in the order of their start."""
+    with warehouse.begin() as connection:
+        return connection.execute(sql("warehouse", "job_steps"), {"as_of": as_of, "since": since}).all()

@@ -54,3 +54,18 @@ def test_another_suite_is_wrong_usage(featured: Warehouse, suite: str) -> None:
     code, output, _ = check(featured, "--suite", suite)
     assert code == 2
     assert suite in output
+
+
+def test_a_suite_is_a_line_and_what_failed_is_below_it(featured: Warehouse) -> None:
+    with featured.begin(role=None) as connection:
+        connection.execute(text(FAULTS["market"]["year_is_complete"]))
+    code, output, _ = check(featured, "--suite", "market", "--suite", "freshness")
+    assert code == 0
+    lines = [line for line in output.splitlines() if line]
+    market = next(number for number, line in enumerate(lines) if line.startswith("market"))
+    assert "ok" in lines[market]
+    assert "(1 for symbols that are in quarantine)" in lines[market]
+    assert lines[market + 1].strip().startswith("year_is_complete: 1 row at fault, of 1 symbol")
+    assert lines[market + 2].startswith("freshness")
+    assert "1 symbol in quarantine; the view quarantine names them." in lines
+    assert len(lines) == 6

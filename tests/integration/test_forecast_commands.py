@@ -65,6 +65,20 @@ def test_the_three_commands_say_what_is_stored(featured: Warehouse) -> None:
     assert "Skill of MAE over naive on its test part: h1 -0.5%, h5 -2.5%, h10 -5.0%, h20 -10.0%" in shown
     assert all("…" not in line and len(line) <= 80 for line in shown.splitlines() if "AAPL" in line)
 
+    at = ("forecast", "--as-of", days[1].isoformat())
+    few = json_of(featured, *at, "--symbol", "IBM", "--symbol", "FB", "--horizon", "5", "--sort", "p50")["forecasts"]
+    assert sorted((each["ticker"], each["horizon"]) for each in few) == [("FB", 5), ("IBM", 5)]
+    assert few[0]["p50"] > few[1]["p50"]
+    surest = json_of(featured, *at, "--sort", "confidence")["forecasts"]
+    assert [each["probability"] for each in surest] == sorted((e["probability"] for e in surest), reverse=True)
+    unknown = forecastle(featured, *at, "--symbol", "TULIP")
+    assert unknown.returncode == 2
+    assert "there is no forecast of 'TULIP'" in unknown.stderr
+    assert first["versions"][0]["quarantined"] == 0
+
+    nope = forecastle(featured, "models", "list", "nope")
+    assert (nope.returncode, nope.stderr) == (1, "error: There is no model 'nope'; there is tiny.\n")
+
     came = json_of(featured, "outcomes", "--as-of", days[6].isoformat())
     assert (came["resolved"], came["waiting"], came["overdue"]) == (10, 10, 0)
     assert [(row["horizon"], row["n"]) for row in came["accuracy_90_days"]] == [(1, 5), (5, 5)]
@@ -72,6 +86,13 @@ def test_the_three_commands_say_what_is_stored(featured: Warehouse) -> None:
         "0 forecasts resolved, 0 corrected; 10 still open."
         in forecastle(featured, "outcomes", "--as-of", days[6].isoformat()).stdout
     )
+
+    table = forecastle(featured, "outcomes", "--as-of", days[9].isoformat()).stdout
+    for row in json_of(featured, "outcomes", "--as-of", days[9].isoformat())["accuracy_90_days"]:
+        assert any(
+            line.split()[2:4] == [str(row["horizon"]), row["day"]] for line in table.splitlines() if "tiny" in line
+        )
+    assert all("…" not in line and len(line) <= 80 for line in table.splitlines())
 
     moved = json_of(featured, "drift", "--as-of", days[6].isoformat())
     assert len(moved["versions"][0]["features"]) == 24

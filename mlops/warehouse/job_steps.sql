@@ -1,0 +1,10 @@
+-- What was run for :as_of from :since on, each job with its newest attempt. Grain: one row per job, in their order.
+SELECT job, state, seconds
+FROM (
+    SELECT DISTINCT ON (job)
+        job, state, started_at, CAST(extract(EPOCH FROM finished_at - started_at) AS double precision) AS seconds
+    FROM monitoring.job_runs
+    WHERE as_of = :as_of AND started_at >= :since
+    ORDER BY job ASC, attempt DESC
+) AS newest
+ORDER BY started_at
