@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
+from jobs import daily as daily_job
 from mlops.cli.commands import app
 from mlops.exceptions import SpecError
 from mlops.warehouse import Warehouse
@@ -54,6 +56,18 @@ def test_the_list_makes_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("FORECASTLE_DATABASE_URL", raising=False)
     assert CliRunner().invoke(app, ["schedule", "list"]).exit_code == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_at_once_says_what_it_did(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    def way(warehouse: Warehouse, as_of: datetime, *_: object, **__: object) -> None:
+        for step in ("features", "check"):
+            with job_run(warehouse, step, as_of):
+                pass
+
+    monkeypatch.setattr(daily_job, "run", way)
+    ended = schedule(warehouse, "run", "--once", "daily", "--as-of", "2017-07-03T22:30:00+00:00")
+    said = r"Daily as of 2017-07-03 22:30 UTC succeeded in \d+\.\d s: features \d+\.\d s, check \d+\.\d s\.\n"
+    assert re.fullmatch(said, ended.stdout.splitlines(keepends=True)[-1])
 
 
 def test_what_goes_wrong_before_the_first_step_stands_in_the_row(
