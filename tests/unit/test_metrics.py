@@ -50,7 +50,8 @@ def hand_worked() -> tuple[Matrix, Matrix]:
             returns=returns[:, None],
             directions=np.where(returns > 0, 0, np.where(returns < 0, 2, 1)).astype(np.int8)[:, None],
             part=whole.part[rows],
-            symbol_id=whole.symbol_id[rows],
+            symbols=whole.symbols,
+            symbol=whole.symbol[rows],
             as_of=whole.as_of[rows],
         )
 
