@@ -147,11 +147,9 @@ def _ingest(warehouse: Warehouse, as_of: datetime, file: InboxFile, timeframe: s
         warehouse,
         file.source(),
         timeframe=timeframe.lower(),
-        timezone=unsaid.timezone,
-        exchange=unsaid.exchange,
-        asset_class=unsaid.asset_class,
         now=as_of,
         waits_until=waits_until,
+        **asdict(unsaid),
     )
 
 

@@ -94,8 +94,10 @@ def run_suites(
     with validation.reading(warehouse.url) as source:
         for suite in chosen:
             results.extend(_run_suite(warehouse, source, suite, parameters))
-    judged = quarantine(results, _symbols_checked(warehouse, parameters))
-    report = CheckReport(run_id=run_id, as_of=as_of, timeframe=timeframe, results=judged)
+    judged: Sequence[CheckResult] = results
+    if any(result.symbols_at_fault for result in results):
+        judged = quarantine(results, _symbols_checked(warehouse, parameters))
+    report = CheckReport(run_id=run_id, as_of=as_of, timeframe=timeframe, results=tuple(judged))
     _save(warehouse, report)
     return report
 
@@ -220,9 +222,9 @@ def _save(warehouse: Warehouse, report: CheckReport) -> None:
     ]
     if not rows:
         return
+    again = {"run_id": report.run_id, "suites": sorted({result.suite for result in report.results})}
     with warehouse.begin(Role.WORKER) as connection:
         connection.execute(sql("checks", "save"), rows)
-        for suite in {result.suite for result in report.results}:
-            connection.execute(sql("checks", "forget_symbols"), {"run_id": report.run_id, "suite": suite})
+        connection.execute(sql("checks", "forget_symbols"), again)
         if symbols:
             connection.execute(sql("checks", "save_symbols"), symbols)

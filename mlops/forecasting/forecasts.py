@@ -135,17 +135,13 @@ def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None)
     return ForecastReport(as_of=as_of, versions=tuple(_counted(batch, made) for batch in batches))
 
 
-def newest(
-    warehouse: Warehouse, as_of: datetime, *, model: str | None = None, limit: int | None = None
-) -> list[Forecast]:
+def newest(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -> list[Forecast]:
     """Return the newest stored forecasts of the versions in production as of `as_of`, by ticker.
 
-    Of all models in production or of `model`; `limit` rows at most, all of them without.
+    Of all models in production or of `model`.
     """
     with warehouse.begin() as connection:
-        rows = connection.execute(
-            sql("forecasting", "newest_forecasts"), {"as_of": as_of, "model": model, "n": limit}
-        ).all()
+        rows = connection.execute(sql("forecasting", "newest_forecasts"), {"as_of": as_of, "model": model}).all()
     return [
         Forecast(
             ticker=row.ticker, timeframe=row.timeframe, horizon=row.horizon, as_of=row.as_of, target_ts=row.target_ts,

@@ -33,11 +33,7 @@ def symbols_in_quarantine(connection: Connection, timeframe: str, as_of: datetim
     faults = [row for row in rows if row.expectation is not None]
     never = [row.suite for row in rows if row.as_of is None]
     if not faults and len(never) in (0, len(DAILY_SUITES)):
-        checked_runs = {
-            "runs": [row.run_id for row in rows if row.run_id is not None],
-            "suites": [row.suite for row in rows if row.run_id is not None],
-        }
-        return frozenset(connection.execute(sql("forecasting", "quarantined"), checked_runs).scalars())
+        return frozenset(symbol_id for row in rows for symbol_id in row.at_fault)
     again = "" if abs(clock.now() - as_of) < _NOW else f" --as-of {_typed(as_of)}"
     check_again = f"`forecastle check --timeframe {timeframe}{again}`"
     if not faults:

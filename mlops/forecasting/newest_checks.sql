@@ -1,10 +1,14 @@
 -- What the newest check of each of :suites says of bars of :timeframe, of those made as of :as_of or before. Checks of a
 -- training set are left out: they look at other rows, and belong to their training run.
--- An expectation that failed for symbols that are quarantined is none that failed.
+-- An expectation that failed for symbols that are quarantined is none that failed; at_fault has the symbols of all that did.
 -- Grain: one row per suite and expectation that failed; one with no expectation for a suite of which all held, and one
 -- with no as_of either for a suite that was never checked. In the order of :suites.
 SELECT
-    wanted.suite, newest.run_id, newest.as_of, newest.checked_at, fault.expectation, fault.observed
+    wanted.suite, newest.as_of, newest.checked_at, fault.expectation, fault.observed,
+    ARRAY(
+        SELECT symbol_id FROM monitoring.symbols_at_fault
+        WHERE run_id = newest.run_id AND suite = wanted.suite
+    ) AS at_fault
 FROM unnest(CAST(:suites AS text [])) WITH ORDINALITY AS wanted (suite, place)
 LEFT JOIN LATERAL (
     SELECT checked.run_id, checked.as_of, checked.checked_at

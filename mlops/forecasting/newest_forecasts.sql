@@ -1,5 +1,5 @@
 -- The newest forecasts, as of :as_of, of the versions in production, for people to look at.
--- Grain: one row per model in production, symbol and horizon, by ticker, :n at most.
+-- Grain: one row per model in production, symbol and horizon, by ticker.
 SELECT
     s.ticker, p.timeframe, p.horizon, p.as_of, p.target_ts, p.p10, p.p50, p.p90, p.direction,
     greatest(p.probability_bullish, p.probability_neutral, p.probability_bearish) AS probability, p.model, p.version
@@ -16,4 +16,3 @@ CROSS JOIN LATERAL (
 ) AS p
 WHERE a.alias = 'production' AND (CAST(:model AS text) IS NULL OR v.model = :model)
 ORDER BY s.ticker, p.model, p.horizon
-LIMIT CAST(:n AS bigint)

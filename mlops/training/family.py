@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from mlops.exceptions import TrainingError
 from mlops.modelling import Matrix, ModelInput
 from mlops.spec import Section
 
@@ -51,6 +52,11 @@ class FittedModel(Protocol):
     def history(self) -> Sequence[Mapping[str, float]]:
         """Return how the loss went, one entry a step of the fit; empty for a family that has no steps."""
         ...
+
+
+def refusal(library: str, error: Exception) -> TrainingError:
+    """Return what to raise where a family's library refuses: its own words, cut to a line."""
+    return TrainingError(f"{library} refused: {' '.join(str(error).split())[:200]}")
 
 
 H_contra = TypeVar("H_contra", bound=Section, contravariant=True)

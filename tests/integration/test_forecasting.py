@@ -306,7 +306,7 @@ def test_newest_reads_back_what_was_made(world: World) -> None:
     assert [(each.ticker, each.horizon) for each in found] == [(t, h) for t in sorted(world.ids) for h in HORIZONS]
     assert {each.as_of for each in found} == {world.close_of(80)}
     assert all(each.p10 < each.p50 < each.p90 and 1 / 3 <= each.probability <= 1 for each in found)
-    assert {each.as_of for each in newest(world.warehouse, world.close_of(79), limit=1)} == {world.close_of(79)}
+    assert {each.as_of for each in newest(world.warehouse, world.close_of(79))} == {world.close_of(79)}
 
 
 def checked(

@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from mlops.domain import QUANTILES
-from mlops.exceptions import TrainingError
 from mlops.modelling import Matrix, ModelInput
 from mlops.scoring import CLASSES
 from mlops.spec import Section
-from mlops.training.family import Family, Progress
+from mlops.training.family import Family, Progress, refusal
 from mlops.training.trees import ABSENT, Tree, TreeSums, threshold_rows, to_onnx
 
 if TYPE_CHECKING:
@@ -219,7 +218,7 @@ def _fit_side_by_side(
                 results.append(future.result())
                 progress(done, len(tasks))
         except ValueError as error:
-            raise TrainingError(f"scikit-learn refused: {' '.join(str(error).split())[:200]}") from error
+            raise refusal("scikit-learn", error) from error
         finally:
             for future in futures:
                 future.cancel()  # after an error or an interrupt; those that are done do not mind

@@ -16,16 +16,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
 from mlops.domain import QUANTILES
-from mlops.exceptions import TrainingError
 from mlops.modelling import Matrix, ModelInput
 from mlops.scoring import CLASSES
 from mlops.spec import Section
-from mlops.training.family import Family, Progress
+from mlops.training.family import Family, Progress, refusal
 from mlops.training.trees import Tree, TreeSums, threshold_rows, to_onnx
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Hyperparameters(Section):
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FittedForest:
     """The grown forest, and the values of each tree's nodes: [nodes, targets], in the order of `TreeSums`."""
 
@@ -86,16 +86,25 @@ class FittedForest:
         quantiles = mean[:, :n_quantiles].reshape(-1, len(self.horizons), len(QUANTILES))
         return quantiles, mean[:, n_quantiles:].reshape(-1, len(self.horizons), len(CLASSES))
 
-    def export(self, inputs: ModelInput) -> bytes:
-        """Return one graph of all trees."""
+    @cached_property
+    def sums(self) -> TreeSums:
+        """The trees, each with its share of the mean."""
         import numpy as np
 
+        trees = [
+            _tree(grown.tree_, values / len(self.values))
+            for grown, values in zip(self.forest.estimators_, self.values, strict=True)
+        ]
         bases = np.zeros(self.values[0].shape[1])
-        return to_onnx(TreeSums(horizons=self.horizons, bases=bases, trees=self._trees(), softmax=False), inputs)
+        return TreeSums(horizons=self.horizons, bases=bases, trees=trees, softmax=False)
+
+    def export(self, inputs: ModelInput) -> bytes:
+        """Return one graph of all trees."""
+        return to_onnx(self.sums, inputs)
 
     def probes(self, middle: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return rows at the trees' thresholds."""
-        return threshold_rows(self._trees(), middle)
+        return threshold_rows(self.sums.trees, middle)
 
     def importances(self) -> Mapping[str, float]:
         """Return each feature's share of the fall in squared error over all splits.
@@ -107,12 +116,6 @@ class FittedForest:
     def history(self) -> Sequence[Mapping[str, float]]:
         """Return nothing: the trees are grown independently of each other."""
         return ()
-
-    def _trees(self) -> list[Tree]:
-        return [
-            _tree(grown.tree_, values / len(self.values))
-            for grown, values in zip(self.forest.estimators_, self.values, strict=True)
-        ]
 
 
 class RandomForest:
@@ -134,6 +137,7 @@ class RandomForest:
 
         deviations = train.returns.std(axis=0)
         scaled = train.returns / np.where(deviations > 0, deviations, 1.0)
+        targets = np.hstack([np.abs(scaled), scaled])
         steps = 2 * hyperparameters.n_estimators
         forest = RandomForestRegressor(
             **hyperparameters.model_dump(exclude={"rows_a_tree", "n_estimators"}),
@@ -147,10 +151,10 @@ class RandomForest:
         try:
             for n in range(TREES_AT_ONCE, hyperparameters.n_estimators + TREES_AT_ONCE, TREES_AT_ONCE):
                 forest.set_params(n_estimators=min(n, hyperparameters.n_estimators))
-                forest.fit(train.features, np.hstack([np.abs(scaled), scaled]))
+                forest.fit(train.features, targets)
                 progress(forest.n_estimators, steps)
         except ValueError as error:
-            raise TrainingError(f"scikit-learn refused: {' '.join(str(error).split())[:200]}") from error
+            raise refusal("scikit-learn", error) from error
         leaves = _Leaves(train)
         values = []
         for n, grown in enumerate(forest.estimators_, start=1):
