@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from sqlalchemy import text
 
 from mlops.features import build
 from mlops.sources import FileSource, ingest_bars
-from mlops.training import load_spec
+from mlops.training import find_spec
 from mlops.warehouse import Warehouse
 
 DAILY = Path(__file__).parents[2] / "shared" / "data" / "us_equities_daily.parquet"
@@ -28,7 +27,7 @@ def sessions(warehouse: Warehouse, n: int) -> list[datetime]:
 
 
 def ensure_trained(warehouse: Warehouse) -> None:
-    """Ingest, build and train whatever is not there yet; the model is that of specs/gbm_d1.toml.
+    """Ingest, build and train whatever is not there yet; the candidate is stocks_d1/gbm.
 
     The checks are left out: the file has gaps (SNI lacks 28 days of its last year), and the question here is how fast.
     """
@@ -38,9 +37,8 @@ def ensure_trained(warehouse: Warehouse) -> None:
     if not _count(warehouse, "ml.aliases"):
         from jobs import train
 
-        with as_file(files("specs") / "gbm_d1.toml") as spec:
-            as_of = sessions(warehouse, SESSIONS_AFTER_TRAINING + 1)[0]
-            train.train(warehouse, load_spec(spec), as_of, check=lambda run_id, as_of: None)
+        as_of = sessions(warehouse, SESSIONS_AFTER_TRAINING + 1)[0]
+        train.train(warehouse, find_spec("stocks_d1/gbm"), as_of, check=lambda run_id, as_of: None)
 
 
 def _count(warehouse: Warehouse, table: str) -> int:

@@ -22,7 +22,7 @@ from mlops.domain import TECHNICAL_FEATURES
 from mlops.features import build
 from mlops.sources import FileSource, ingest_bars
 from mlops.spec import Spec
-from mlops.training import load_spec
+from mlops.training import find_spec
 from mlops.warehouse import Warehouse
 from mlops.warehouse.reading import read_arrays
 
@@ -34,7 +34,7 @@ DAILY = Path(__file__).parents[2] / "shared" / "data" / "us_equities_daily.parqu
 
 LAST_DAY = "2017-08-11"
 
-SPEC = Path(__file__).parents[1] / "specs" / "gbm_d1.toml"
+SPEC = "stocks_d1/gbm"
 
 _RUNS = 3
 _LABELS = ("forward_return_1", "forward_return_5")
@@ -61,7 +61,7 @@ def run(url: str) -> list[Row]:
     """
     if not DAILY.exists():
         return []
-    spec = load_spec(SPEC)
+    spec = find_spec(SPEC)
     with Warehouse(url) as warehouse:
         _prepare(warehouse)
         run_id = uuid4()

@@ -139,8 +139,9 @@ def specification() -> str:
     """Return the page of what a specification may say."""
     parts = ["# Specification\n", NOTE]
     parts.append(
-        "One TOML file a model, such as `specs/gbm_d1.toml`; `forecastle train FILE` trains it. A key that is not "
-        "listed here, a value of another type or out of its bounds is refused when the file is read, all at once.\n"
+        "One TOML file a candidate, `specs/MODEL/CANDIDATE.toml`, such as `specs/stocks_d1/gbm.toml`; `forecastle "
+        "train stocks_d1/gbm` trains it. A key that is not listed here, a value of another type or out of its bounds "
+        "is refused when the file is read, all at once.\n"
     )
     sections = {name: field for name, field in Spec.model_fields.items() if name != "hyperparameters"}
     tables = {name: field.annotation for name, field in sections.items() if _is_section(field.annotation)}
@@ -166,6 +167,7 @@ def _keys(table: type[Section], names: list[str]) -> list[str]:
     lines = ["| key | type | allowed | default | meaning |", "|---|---|---|---|---|"]
     for name in names:
         entry = schema[name]
+        entry |= next((option for option in entry.get("anyOf", ()) if option.get("type") != "null"), {})
         default = f"`{json.dumps(entry['default'])}`" if "default" in entry else "must be given"
         kind = entry.get("type", "string")
         lines.append(f"| `{name}` | {kind} | {_allowed(name, entry)} | {default} | {_cell(entry.get('description'))} |")

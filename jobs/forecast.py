@@ -1,18 +1,18 @@
-"""The forecast job: the newest feature rows through the production model."""
+"""The forecast job: the newest feature rows through what is in production and through its challengers."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from mlops.forecasting import ForecastReport, forecast, production_timeframes
+from mlops.forecasting import ForecastReport, forecast, serving_timeframes
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import job_run
 
 
 def timeframes(warehouse: Warehouse) -> list[str]:
-    """Return the timeframes that will be forecast; none where no model is in production yet."""
+    """Return the timeframes that will be forecast; none where no version forecasts yet."""
     with warehouse.begin() as connection:
-        return production_timeframes(connection)
+        return serving_timeframes(connection)
 
 
 def run(warehouse: Warehouse, as_of: datetime) -> ForecastReport:

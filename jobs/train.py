@@ -58,6 +58,7 @@ def train(
 
     Raises:
         JobBusyError: the model is being trained already.
+        RegistryError: the model is declared otherwise, or another model answers for the same symbols already.
         GateClosedError: `check` refuses the rows.
         DatasetError, TrainingError, ParityError: there is no model that could be registered.
     """
@@ -105,6 +106,7 @@ def _train(
         data_to=chosen.data_to,
         feature_set_version=chosen.feature_set_version,
         fingerprint=datasets.fingerprint(matrix),
+        symbols=len(matrix.symbols),
     )
     trained = training.train(spec, matrix, facts.feature_set_version, progress)
     progress("register", 0, 1)

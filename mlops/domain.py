@@ -52,6 +52,7 @@ class Role(StrEnum):
     OWNER = "forecastle_owner"
     DBT = "forecastle_dbt"
     WORKER = "forecastle_worker"
+    APPROVER = "forecastle_approver"
     ANALYST = "forecastle_analyst"
 
 
@@ -74,5 +75,5 @@ class ModelVersion:
     version: int
 
     def __str__(self) -> str:
-        """Return the name as people write it: `gbm_d1 v3`."""
+        """Return the name as people write it: `stocks_d1 v3`."""
         return f"{self.model} v{self.version}"

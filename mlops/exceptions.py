@@ -112,7 +112,7 @@ class ArtifactCorruptError(RegistryError):
 
 
 class NoProductionModelError(RegistryError):
-    """There is no production model. Train one: `forecastle train specs/gbm_d1.toml`."""
+    """There is no production model. Train one: `forecastle train stocks_d1/gbm`."""
 
 
 class ForecastingError(ForecastleError):

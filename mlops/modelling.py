@@ -85,6 +85,7 @@ class DatasetFacts:
         data_to: when the last label used is known, UTC: nothing later has entered.
         feature_set_version: the one version that all rows' features are of.
         fingerprint: SHA-256 of what the matrix holds; see `mlops.datasets.matrix.fingerprint`.
+        symbols: of how many symbols the rows of the three parts are.
     """
 
     plan: SplitPlan
@@ -94,6 +95,7 @@ class DatasetFacts:
     data_to: datetime
     feature_set_version: str
     fingerprint: str
+    symbols: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,19 +182,23 @@ class TrainedModel:
 
     Attributes:
         artifact: the ONNX file.
+        inputs: what it takes.
         metrics: by part, horizon and name; see `mlops.training.metrics`.
         importances: each feature's share in the fit, by name; how it is measured depends on the family.
         history: the loss, one entry a step of the fit; empty for a family without steps.
         parity_max_abs_diff: the largest difference to the native model on the golden set.
+        tolerance: the largest that would have been let pass.
         packages: version of each package that had a hand in it.
         seconds: wall-clock time by step.
     """
 
     artifact: bytes
+    inputs: tuple[ModelInput, ...]
     metrics: Mapping[str, Any]
     importances: Mapping[str, float]
     history: Sequence[Mapping[str, float]]
     parity_max_abs_diff: float
+    tolerance: float
     references: tuple[Reference, ...]
     baselines: tuple[Baseline, ...]
     packages: Mapping[str, str]

@@ -51,7 +51,8 @@ def intact(stored: bytes | memoryview | None, sha256: str, version: ModelVersion
     if artifact is None or hashlib.sha256(artifact).hexdigest() != sha256:
         raise ArtifactCorruptError(
             f"The bytes of {version} are {'gone' if artifact is None else 'not those that were registered'} "
-            f"(SHA-256 {sha256[:12]}...). Restore ml.artifacts from a backup, or train again.",
+            f"(SHA-256 {sha256[:12]}...). Restore ml.artifacts from a backup, or put another version into production: "
+            "`forecastle models rollback`.",
             version=version,
             sha256=sha256,
         )
@@ -66,6 +67,8 @@ class Scorer:
         horizons: bars ahead, in the order of the second axis of `score`'s results.
         quantiles: levels of the quantiles, ascending.
         classes: directions in the order of the probabilities.
+        provider: of ONNX Runtime, what runs the model.
+        runtime_version: the version of ONNX Runtime.
         feature_set: where the features come from.
         feature_set_version: the version of them that the model was trained on.
     """
@@ -77,13 +80,15 @@ class Scorer:
         require_plain(model)
 
         ort.set_default_logger_severity(_ERROR)
+        self.provider = "CPUExecutionProvider"
+        self.runtime_version: str = ort.__version__
         options = ort.SessionOptions()
         options.log_severity_level = _ERROR
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
         try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(model, options, providers=[self.provider])
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             raise ScoringError(f"The model cannot be loaded: {' '.join(str(error).split())[:200]}") from error
         facts = self._session.get_modelmeta().custom_metadata_map
@@ -167,7 +172,7 @@ class Scorer:
             if options.terminate:
                 raise ScoringError(
                     f"The model was stopped after {seconds:.0f} s without having scored {len(rows)} rows. No model of "
-                    "ours takes so long: let another version take over, or train again."
+                    "ours takes so long: put another version into production, with `forecastle models rollback`."
                 ) from error
             raise ScoringError(f"The model cannot be run: {' '.join(str(error).split())[:200]}") from error
         return quantiles, probabilities

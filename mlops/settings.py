@@ -43,6 +43,7 @@ def _without_tilde(path: Path) -> Path:
 
 
 PathSetting = Annotated[Path, AfterValidator(_without_tilde)]
+NameOrPath = Annotated[str, AfterValidator(lambda given: str(_without_tilde(Path(given))))]
 
 
 class Settings(BaseSettings):
@@ -84,9 +85,9 @@ class Settings(BaseSettings):
         default="",
         description="Tickers, separated by commas, whose newest bars the daily job fetches from Yahoo Finance.",
     )
-    spec: PathSetting = Field(
-        default=Path("specs/gbm_d1.toml"),
-        description="Model specification that the monthly retrain uses.",
+    spec: NameOrPath = Field(
+        default="stocks_d1/gbm",
+        description="Specification that the monthly retrain trains, by its name or file.",
     )
     daily_at: str = Field(
         default="30 22 * * mon-fri",

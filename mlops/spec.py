@@ -1,4 +1,4 @@
-"""What a model is to be: the types of a specification, one TOML file a model; `mlops.training.specs` reads it.
+"""What a candidate is to be: the types of a specification, one TOML file each; `mlops.training.specs` reads it.
 
 A spec is data: it can be stored beside the version that came of it and be run again. Each number has bounds: a slip of
 the keyboard is refused when the file is read, and not by a training that never ends.
@@ -37,11 +37,31 @@ class SplitSpec(Section):
         return self
 
 
-class PromotionSpec(Section):
-    """Which alias a new version gets."""
+class UniverseSpec(Section):
+    """Which symbols a model is for: those for which all that is said here holds; all symbols where nothing is."""
 
-    first: Literal["production", "staging"] = Field("production", description="That of a model's first version.")
-    later: Literal["staging"] = Field("staging", description="That of the versions after it.")
+    asset_class: Literal["equity", "index", "fx", "crypto"] | None = Field(None, description="Their asset class.")
+    exchange: str | None = Field(None, min_length=1, max_length=63, description="Where they trade, such as XNYS.")
+    list: str | None = Field(
+        None,
+        min_length=1,
+        max_length=63,
+        description="A list in `market.universes`: those that are on it at the moment of a row or a forecast.",
+    )
+    minimum_bars: int | None = Field(
+        None, gt=0, le=10_000_000, description="Bars of the timeframe that a symbol has to have when it is asked for."
+    )
+
+
+class PromotionSpec(Section):
+    """Which alias a new version gets: staging waits, challenger forecasts in the shadow, production in earnest."""
+
+    first: Literal["production", "staging", "challenger"] = Field(
+        "staging",
+        description="That of the candidate's first version. `production` holds as long as no version of the model was "
+        "ever in production; after that it is that of `later`.",
+    )
+    later: Literal["staging", "challenger"] = Field("staging", description="That of the versions after it.")
 
 
 class DriftSpec(Section):
@@ -55,11 +75,20 @@ class DriftSpec(Section):
     )
 
 
+_NAME = r"^[a-z][a-z0-9_]*$"
+
+
 class Spec(Section):
-    """One model, declared; which hyperparameters there are depends on the family."""
+    """One candidate, declared; which hyperparameters there are depends on the family."""
 
     model: str = Field(
-        pattern=r"^[a-z][a-z0-9_]*$", max_length=63, description="Its name: small letters, digits and underscores."
+        pattern=_NAME,
+        max_length=63,
+        description="The question that it answers: small letters, digits and underscores. Timeframe, horizons and "
+        "universe are those of the model, the same in all its candidates.",
+    )
+    candidate: str = Field(
+        pattern=_NAME, max_length=63, description="Which of the model's candidates it is: letters as for `model`."
     )
     family: str = Field(max_length=63, description="How it learns.")
     timeframe: str = Field(max_length=20, description="The bars that it looks at and forecasts.")
@@ -69,10 +98,16 @@ class Spec(Section):
         min_length=1, max_length=20, strict=False, description="How many bars ahead it forecasts, ascending."
     )
     seed: int = Field(ge=0, lt=2**32, description="Of whatever is drawn at random.")
+    universe: UniverseSpec = UniverseSpec()
     split: SplitSpec = SplitSpec()
     hyperparameters: SerializeAsAny[Section]
     promotion: PromotionSpec = PromotionSpec()
     drift: DriftSpec = DriftSpec()
+
+    @property
+    def name(self) -> str:
+        """The candidate as commands take it: `stocks_d1/gbm`."""
+        return f"{self.model}/{self.candidate}"
 
     @field_validator("timeframe")
     @classmethod

@@ -186,6 +186,35 @@ def direction(actual: float, threshold: float = 0.005) -> str:
     return "BULLISH" if actual > threshold else "BEARISH" if actual < -threshold else "NEUTRAL"
 
 
+DECLARE = text("""
+    WITH declared AS (
+        SELECT model FROM ml.declare_model(:model, :timeframe, :horizons, CAST(:universe AS jsonb))
+    ),
+    given AS (
+        SELECT d, encode(sha256(convert_to(CAST(d AS text), 'UTF8')), 'hex') AS sha256
+        FROM (SELECT CAST(:spec AS jsonb) AS d) AS parsed
+    ),
+    added AS (
+        INSERT INTO ml.specs (sha256, model, candidate, document)
+        SELECT sha256, declared.model, :candidate, d FROM given, declared ON CONFLICT DO NOTHING
+    )
+    SELECT sha256 FROM given
+""")
+REGISTER = (
+    "INSERT INTO ml.runs (run_id, model, as_of, status, spec_sha256, started_at, finished_at, metrics) "
+    "VALUES (:run_id, :model, :as_of, 'succeeded', :spec_sha256, now(), now(), :metrics)",
+    "INSERT INTO ml.artifacts (sha256, format, bytes) VALUES (:sha256, 'onnx', :bytes) ON CONFLICT DO NOTHING",
+    "INSERT INTO ml.versions (model, version, run_id, candidate, spec_sha256, major, minor, patch, family, timeframe, "
+    "horizons, n_symbols, data_from, data_to, data_fingerprint, split, seed, hyperparameters, packages, code_revision, "
+    "metrics) VALUES (:model, :version, :run_id, :candidate, :spec_sha256, 1, 0, :version - 1, 'linear', :timeframe, "
+    ":horizons, 1, :as_of, :as_of, 'x', '{}', 1, '{}', '{}', 'x', :metrics)",
+    "INSERT INTO ml.version_inputs (model, version, input, kind, feature_set, feature_set_version, features) "
+    "VALUES (:model, :version, 'features', 'row', 'technical', :feature_set, :features)",
+    "INSERT INTO ml.components (model, version, member, format, sha256, tolerance, parity) "
+    "VALUES (:model, :version, :candidate, 'onnx', :sha256, 1e-5, 0)",
+)
+
+
 def register(
     warehouse: Warehouse,
     trained_as_of: datetime,
@@ -200,41 +229,23 @@ def register(
     drift: DriftSpec | None = None,
     timeframe: str = "d1",
     metrics: dict[str, object] | None = None,
+    candidate: str = "linear",
+    universe: dict[str, object] | None = None,
 ) -> str:
     """Write a run, an artifact and a version as training does, point `alias` at it, and return its SHA-256."""
     artifact = artifact or tiny_model(horizons, seed=version, feature_set_version=FEATURE_SET)
     sha256 = hashlib.sha256(artifact).hexdigest()
-    spec = {"model": model, "drift": (drift or DriftSpec()).model_dump()}
+    spec = {"model": model, "candidate": candidate, "drift": (drift or DriftSpec()).model_dump()}
     facts = {
         "run_id": uuid.uuid4(), "model": model, "version": version, "sha256": sha256, "as_of": trained_as_of,
         "spec": json.dumps(spec), "bytes": artifact, "timeframe": timeframe, "horizons": list(horizons),
         "features": list(TECHNICAL_FEATURES), "feature_set": FEATURE_SET, "metrics": json.dumps(metrics or {}),
+        "candidate": candidate, "universe": json.dumps(universe or {}),
     }  # fmt: skip
     with warehouse.begin(Role.WORKER) as connection:
-        connection.execute(
-            text(
-                "INSERT INTO ml.runs (run_id, model, as_of, status, spec, started_at, finished_at, metrics) "
-                "VALUES (:run_id, :model, :as_of, 'succeeded', :spec, now(), now(), :metrics)"
-            ),
-            facts,
-        )
-        connection.execute(
-            text(
-                "INSERT INTO ml.artifacts (sha256, format, bytes) VALUES (:sha256, 'onnx', :bytes) "
-                "ON CONFLICT DO NOTHING"
-            ),
-            facts,
-        )
-        connection.execute(
-            text(
-                "INSERT INTO ml.versions (model, version, run_id, sha256, family, timeframe, horizons, features, "
-                "feature_set_version, data_from, data_to, data_fingerprint, split, seed, hyperparameters, packages, "
-                "code_revision, metrics, parity_max_abs_diff) VALUES (:model, :version, :run_id, :sha256, 'linear', "
-                ":timeframe, :horizons, :features, :feature_set, :as_of, :as_of, 'x', '{}', 1, '{}', '{}', 'x', "
-                ":metrics, 0)"
-            ),
-            facts,
-        )
+        facts["spec_sha256"] = connection.execute(DECLARE, facts).scalar_one()
+        for statement in REGISTER:
+            connection.execute(text(statement), facts)
         for h in horizons:
             connection.execute(
                 text(
@@ -251,16 +262,21 @@ def register(
                 ),
                 {"model": model, "version": version, "feature": name, "edges": edges, "counts": counts},
             )
-        if alias:
-            point(connection, alias, model, version)
+    if alias:
+        point(warehouse, alias, model, version)
     return sha256
 
 
-def point(connection: Connection, alias: str, model: str, version: int) -> None:
-    """Move `alias` to the version."""
-    connection.execute(
-        text(
-            "INSERT INTO ml.alias_moves (model, alias, to_version, reason) VALUES (:model, :alias, :version, 'planted')"
-        ),
-        {"model": model, "alias": alias, "version": version},
-    )
+def point(warehouse: Warehouse, alias: str, model: str, version: int) -> None:
+    """Let the alias point at the version, as registering and promoting do."""
+    given = {"model": model, "alias": alias, "version": version}
+    had = "SELECT EXISTS (SELECT FROM ml.alias_moves WHERE model = :model AND alias = 'production')"
+    with warehouse.begin() as connection:
+        promote = alias == "production" and connection.execute(text(had), given).scalar_one()
+    with warehouse.begin(Role.APPROVER if promote else Role.WORKER) as connection:
+        function = (
+            "ml.promote(:model, :version, 'planted')"
+            if promote
+            else ("ml.place_version(:model, :version, :alias, 'planted')")
+        )
+        connection.execute(text(f"SELECT {function}"), given)

@@ -62,12 +62,14 @@ def spec(*, family: str = "hist_gradient_boosting", horizons: tuple[int, ...] = 
     return parse_spec(
         {
             "model": "test_gbm",
+            "candidate": "gbm",
             "family": family,
             "timeframe": "d1",
             "feature_set": "technical",
             "horizons": horizons,
             "seed": 7,
             "hyperparameters": SMALL[family] | own,
+            "promotion": {"first": "production"},
             **changes,
         }
     )

@@ -123,19 +123,21 @@ def _migrate_if_bare(warehouse: Warehouse) -> None:
 
 
 def set_up(warehouse: Warehouse) -> str:
-    """Bring the tables up to date, and make the views where there are none yet; return the revision of the tables.
+    """Bring the tables up to date, and make the views that are missing; return the revision of the tables.
 
-    So whoever connects before the first bar has come in finds the analyst's views, without rows.
+    So whoever connects before the first bar has come in finds the analyst's views, without rows, and a migration that
+    has to drop one leaves none missing.
     """
     from sqlalchemy import text
 
-    from mlops.warehouse.migrate import migrate
+    from mlops.warehouse.migrate import current_revision, migrate
 
+    before = current_revision(warehouse)
     revision = migrate(warehouse)
     with warehouse.begin(role=None) as connection:
         views: str | None = connection.execute(text("SELECT to_regclass('analytics.ml_forecasts')")).scalar_one()
-    if views is None:
-        from mlops.features import build
+    if views is None or revision != before:
+        from mlops.features import make_views
 
-        build(warehouse)
+        make_views(warehouse)
     return revision

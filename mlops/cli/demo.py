@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from importlib.resources import as_file, files
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import typer
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 DATABASE = "forecastle_demo"
 
+SPECS = ("stocks_d1/gbm", "stocks_d1/forest", "stocks_d1/band")
+"""What goes into production, a challenger in the shadow, and what a practitioner would do."""
+
 SHOWN = (
     ("Forecasts: production's newest, forward return in percent", "demo_forecasts"),
-    ("How earlier forecasts turned out, in percent, beside the naive forecast 'no change'", "demo_accuracy"),
-    ("The model in production: its skill over naive on the test part, in percent", "demo_production"),
+    ("How earlier forecasts of production and challengers turned out, in percent", "demo_accuracy"),
+    ("Skill over naive on the test part, in percent", "demo_versions"),
     ("Realised accuracy beside the validation baseline, last 30 days", "demo_drift"),
     ("The features that moved most since training, last 30 days", "demo_feature_drift"),
 )
@@ -40,7 +43,7 @@ def demo(database_url: DatabaseUrl = None) -> None:
     from rich.console import Console
 
     from jobs import demo as job
-    from mlops.training import load_spec
+    from mlops.training import find_spec
     from mlops.warehouse import Warehouse
     from mlops.warehouse.databases import ensure_database
     from mlops.warehouse.migrate import migrate
@@ -49,8 +52,7 @@ def demo(database_url: DatabaseUrl = None) -> None:
     console = Console()
     with shown_progress() as says, Warehouse(ensure_database(resolve_url(database_url), DATABASE)) as warehouse:
         migrate(warehouse)
-        with as_file(files("specs") / "gbm_d1.toml") as spec:
-            as_of = job.run(warehouse, load_spec(spec), says)
+        as_of = job.run(warehouse, [find_spec(name) for name in SPECS], says)
         says("Reading the analyst's tables", None)
     with Warehouse(warehouse.plain_url) as warehouse:
         for title, query in SHOWN:

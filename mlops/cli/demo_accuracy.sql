@@ -1,5 +1,6 @@
 SELECT
     horizon,
+    candidate,
     n,
     round((100 * mae)::numeric, 2) AS mae,
     round((100 * naive_mae)::numeric, 2) AS naive_mae,
@@ -8,4 +9,4 @@ SELECT
     round((100 * coverage_80)::numeric, 1) AS in_band
 FROM forecast_accuracy
 WHERE window_days = 90 AND day = (SELECT max(day) FROM forecast_accuracy)
-ORDER BY horizon;
+ORDER BY horizon, version;

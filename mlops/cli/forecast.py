@@ -23,6 +23,15 @@ _SHOWN = 20
 """Forecasts in the table; ml_forecasts has them all."""
 
 
+_REASONS = {
+    "history": "for too few bars",
+    "incomplete": "for a missing feature",
+    "stale": "for bars that are too old",
+    "quarantined": "in quarantine",
+    "gate": "for a closed gate",
+}
+
+
 class Order(StrEnum):
     """What the forecasts that are printed are in the order of."""
 
@@ -49,9 +58,10 @@ def forecast(
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forecast every symbol from its newest features, with what is in production, and print forecasts and skill.
+    """Forecast every symbol from its newest features, and print what production says, and its skill.
 
-    Whatever is chosen to be printed, all symbols are forecast.
+    Challengers forecast, too, in the shadow: the view model_predictions has what they say. Whatever is chosen to be
+    printed, all symbols are forecast.
 
     Run again for the same moment it changes nothing: a forecast once made is never rewritten.
     """
@@ -114,11 +124,14 @@ def _shown_skill(skills: dict[str, float | None]) -> str:
 
 
 def _summary(each: VersionForecasts) -> str:
+    role = "in production" if each.role == "production" else "challenger"
+    named = f"{each.version} ({each.candidate}), {role}"
+    if each.error is not None:
+        return f"{named}: no forecasts. {each.error}"
+    refused = ", ".join(f"{n:,} {_REASONS[reason]}" for reason, n in each.refused.items())
     return (
-        f"{each.version}, in production: {each.symbols:,} symbols at {len(each.horizons)} horizons, "
-        f"{each.made:,} forecasts made, {each.present:,} there already. Not forecast: "
-        f"{each.incomplete:,} for a missing feature, {each.stale:,} for bars that are too old, {each.quarantined:,} in "
-        "quarantine."
+        f"{named}: {each.symbols:,} symbols at {len(each.horizons)} horizons, {each.made:,} forecasts made, "
+        f"{each.present:,} there already. Not forecast: {refused or 'none'}."
     )
 
 
@@ -164,14 +177,15 @@ def _as_data(
             {
                 "model": each.version.model,
                 "version": each.version.version,
+                "candidate": each.candidate,
+                "role": each.role,
                 "timeframe": each.timeframe,
                 "horizons": list(each.horizons),
                 "symbols": each.symbols,
                 "made": each.made,
                 "present": each.present,
-                "incomplete": each.incomplete,
-                "stale": each.stale,
-                "quarantined": each.quarantined,
+                "refused": dict(each.refused),
+                "error": each.error,
                 "scoring_seconds": each.scoring_seconds,
                 "skill": skills[each.version],
             }

@@ -14,7 +14,7 @@ import typer
 from mlops.cli.connect import open_warehouse
 from mlops.cli.options import AsJson, DatabaseUrl
 from mlops.cli.plain import plain
-from mlops.domain import ModelVersion
+from mlops.domain import ModelVersion, Role
 from mlops.exceptions import RegistryError
 from mlops.printable import printable
 
@@ -49,18 +49,20 @@ def list_models(
         typer.echo(json.dumps([_as_data(version) for version in versions], default=str))
         return
     if not versions:
-        typer.echo("No version is registered. Train one: `forecastle train specs/gbm_d1.toml`.")
+        typer.echo("No version is registered. Train one: `forecastle train stocks_d1/gbm`.")
         return
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE)
-    for heading in ("version", "stage", "as of", "skill of MAE on the test part"):
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
+    for heading in ("version", "candidate", "label", "stage", "as of", "skill of MAE on the test part"):
         table.add_column(heading)
     for version in versions:
         table.add_row(
             plain(version.name),
+            plain(version.candidate),
+            version.label,
             plain(", ".join(version.aliases) or "-"),
             f"{version.as_of:%Y-%m-%d}",
             _skills(version),
@@ -82,12 +84,15 @@ def show_model(
         return
     facts = {
         "version": str(version.name),
+        "candidate": version.candidate,
+        "label": version.label,
         "stage": ", ".join(version.aliases) or "-",
         "family": version.family,
         "timeframe": version.timeframe,
         "horizons": ", ".join(map(str, version.horizons)),
         "trained as of": version.as_of,
         "data": f"{version.data_from} to {version.data_to}",
+        "symbols": "not recorded" if version.n_symbols is None else version.n_symbols,
         "fingerprint": version.data_fingerprint,
         "features": f"{len(version.features)}, version {version.feature_set_version}",
         "validation": f"from {version.split['validation_open_from']}",
@@ -96,6 +101,7 @@ def show_model(
         "seed": version.seed,
         "hyperparameters": ", ".join(f"{name}={value}" for name, value in version.hyperparameters.items()),
         "packages": ", ".join(f"{name} {value}" for name, value in version.packages.items()),
+        "specification": f"SHA-256 {version.spec_sha256}",
         "code": version.code_revision,
         "parity": f"{version.parity_max_abs_diff:.1e}",
         "artifact": f"SHA-256 {version.sha256}, {version.size_bytes or 0:,} bytes",
@@ -106,6 +112,114 @@ def show_model(
     from mlops.cli.train import show_metrics
 
     show_metrics(version.metrics)
+
+
+@models_app.command("compare")
+def compare_models(
+    model: Model = None,
+    versions: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--version", metavar="N", min=1, help="A version; several times. All that forecast, without this."
+        ),
+    ] = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show versions of a model side by side: skill over naive on the test part, and of what has come since.
+
+    `test MAE` and `test dir` are skills on the test part, of the median and of the direction. The rest is over the n
+    forecasts that all of the versions made and whose horizon has passed, so that each is held against the same
+    outcomes: `MAE` is the skill of the median, `right` the share of right directions and `band` that within p10 and
+    p90, in percent.
+    """
+    from mlops.registry import compare
+
+    with open_warehouse(database_url) as warehouse, warehouse.begin() as connection:
+        compared = compare(connection, _chosen(connection, model, None).model if model is None else model, versions)
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in compared], default=str))
+        return
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), title=_COMPARED, title_justify="left")
+    for heading in ("bars", "v", "candidate", "stage"):
+        table.add_column(heading, justify="right" if heading in {"bars", "v"} else "left")
+    for heading in ("test MAE", "test dir", "n", "MAE", "right", "band"):
+        table.add_column(heading, justify="right")
+    for number, each in enumerate(compared):
+        is_last = number + 1 == len(compared) or compared[number + 1].horizon != each.horizon
+        table.add_row(
+            str(each.horizon),
+            str(each.version),
+            plain(each.candidate),
+            plain(", ".join(each.aliases) or "-"),
+            _points(each.test_mae_skill),
+            _points(each.test_accuracy_skill),
+            f"{each.n_live:,}",
+            _points(each.live_mae_skill),
+            _share(each.live_accuracy),
+            _share(each.live_coverage),
+            end_section=is_last,
+        )
+    Console().print(table)
+
+
+_COMPARED = "Skill over naive in %: on the test part, and of the same n live forecasts"
+
+
+def _points(skill: float | None) -> str:
+    return "-" if skill is None else f"{100 * skill:+.1f}"
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+@models_app.command("promote")
+def promote_version(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model.")],
+    number: Annotated[int, typer.Option("--version", metavar="N", min=1, help="The version to put into production.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")],
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a version into production: it makes the model's forecasts from the next run on.
+
+    What was forecast stays. The login has to be a member of forecastle_approver, which that of the daemon is not.
+    """
+    from mlops.registry import promote
+
+    name = ModelVersion(model, number)
+    with open_warehouse(database_url) as warehouse, warehouse.begin(Role.APPROVER) as connection:
+        replaced = promote(connection, name, reason)
+    if as_json:
+        typer.echo(json.dumps({"model": model, "version": number, "replaced": replaced and replaced.version}))
+        return
+    took = f" in place of v{replaced.version}; `forecastle models rollback {model}` takes that back" if replaced else ""
+    typer.echo(f"{name} is in production{took}.")
+
+
+@models_app.command("rollback")
+def roll_back(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model.")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
+    ] = "Taken back.",
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the version back into production that was there before the present one; again, one further back."""
+    from mlops.registry import rollback
+
+    with open_warehouse(database_url) as warehouse, warehouse.begin(Role.APPROVER) as connection:
+        name = rollback(connection, model, reason)
+    if as_json:
+        typer.echo(json.dumps({"model": name.model, "version": name.version}))
+        return
+    typer.echo(f"{name} is in production again.")
 
 
 @models_app.command("export")

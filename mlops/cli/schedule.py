@@ -140,9 +140,9 @@ def scheduled_jobs(settings: Settings) -> list[Scheduled]:
     def daily(warehouse: Warehouse, as_of: datetime) -> None:
         from jobs import daily, ingest
         from mlops.sources import YahooSource
-        from mlops.training import load_spec
+        from mlops.training import find_spec
 
-        timeframe = load_spec(settings.spec).timeframe
+        timeframe = find_spec(settings.spec).timeframe
         tickers = [word.strip() for word in settings.yahoo_symbols.split(",") if word.strip()]
         newest = as_of.date()
         source = YahooSource(tickers, newest - _FETCHED, newest, timeframe) if tickers else None
@@ -151,9 +151,9 @@ def scheduled_jobs(settings: Settings) -> list[Scheduled]:
 
     def retrain(warehouse: Warehouse, as_of: datetime) -> None:
         from jobs import train
-        from mlops.training import load_spec
+        from mlops.training import find_spec
 
-        train.run(warehouse, as_of, load_spec(settings.spec))
+        train.run(warehouse, as_of, find_spec(settings.spec))
 
     return [
         Scheduled("daily", Crontab(settings.daily_at, "daily"), daily),

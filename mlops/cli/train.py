@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,6 +26,8 @@ _SHOWN = {
     "log_loss": ("log loss", 1),
 }
 
+_ROLES = {"production": "in production", "staging": "in staging", "challenger": "a challenger"}
+
 _STEPS = {
     "choose": "Choosing and splitting the rows",
     "check": "Checking them",
@@ -39,21 +40,28 @@ _STEPS = {
 
 
 def train(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The model's specification, such as specs/gbm_d1.toml.")],
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC",
+            help="The specification: its name, such as stocks_d1/gbm (below specs/ here, or shipped), or a TOML file.",
+        ),
+    ],
     as_of: AsOf = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on what was known at a moment, check it, register it, and print how good it is beside naive.
+    """Train a candidate on what was known at a moment, check it, register it, and print how good it is beside naive.
 
-    The first version of a model becomes production, later ones wait as staging. Nothing is registered where the checks
-    of the training set fail, or where the exported model does not say what the trained one says.
+    A new version waits as staging, unless the specification says otherwise; `models promote` puts it into production.
+    Nothing is registered where the checks of the training set fail, or where the exported model does not say what the
+    trained one says.
     """
     from jobs import train as job
     from mlops.clock import parse_as_of
-    from mlops.training import load_spec
+    from mlops.training import find_spec
 
-    declared = load_spec(spec)
+    declared = find_spec(spec)
     moment = parse_as_of(as_of)
     with open_warehouse(database_url) as warehouse, _shown_progress() as progress:
         result = job.run(warehouse, moment, declared, progress)
@@ -93,7 +101,7 @@ def show(result: TrainResult) -> None:
     )
     show_metrics(registered.metrics)
     if registered.is_new:
-        typer.echo(f"{registered.version} is {registered.alias}. {registered.reason}")
+        typer.echo(f"{registered.version} is now {_ROLES[registered.alias or '']}. {registered.reason}")
     else:
         typer.echo(f"Nothing new: {registered.reason}.")
 

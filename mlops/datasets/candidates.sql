@@ -1,5 +1,6 @@
 -- Fill the candidates for a training set as of :as_of; a row counts under the first cause that applies.
--- Grain: one row per symbol and bar of the timeframe. `date` is the UTC day of `as_of` for daily bars, else `as_of`.
+-- Grain: one row per symbol of :universe and bar of the timeframe; with :list, of the bars at whose as_of the symbol was on
+-- that list of market.universes, as it was known then. `date` is the UTC day of `as_of` for daily bars, else `as_of`.
 -- `label_known_at` is when the last of the labels of :horizons is known, which need not be the one that looks furthest
 -- ahead: a bar can become known after its successors. Infinity: one of them is not known yet.
 INSERT INTO pg_temp.candidates
@@ -40,4 +41,19 @@ CROSS JOIN LATERAL (
         CASE WHEN 20 = ANY(CAST(:horizons AS integer [])) THEN l.known_at_20 END
     ) AS first_label_known_at
 ) AS k
-WHERE t.timeframe = :timeframe AND t.as_of <= :as_of
+WHERE
+    t.timeframe = :timeframe
+    AND t.as_of <= :as_of
+    AND t.symbol_id IN (SELECT market.universe_at(CAST(:universe AS jsonb), :timeframe, :as_of))
+    AND (
+        CAST(:list AS text) IS NULL
+        OR EXISTS (
+            SELECT FROM market.universes AS stay
+            WHERE
+                stay.universe = :list
+                AND stay.symbol_id = t.symbol_id
+                AND stay.ts <= t.as_of
+                AND stay.known_at <= t.as_of
+                AND coalesce(stay.until, 'infinity') > t.as_of
+        )
+    )

@@ -53,13 +53,19 @@ class Materialised:
 def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetime) -> Materialised:
     """Fill ml.training_rows with what was known at `as_of` (UTC), split by `mlops.datasets.split`.
 
-    In are the rows of the spec's timeframe with `as_of` not after it, all twenty features, no bar behind them that was
-    known later than the row's own `as_of`, and labels of all horizons that were known at `as_of`.
+    In are the rows of the spec's timeframe and universe with `as_of` not after it, all twenty features, no bar behind
+    them that was known later than the row's own `as_of`, and labels of all horizons that were known at `as_of`.
 
     Raises:
         DatasetError: there are too few dates, or the rows are of several versions of the feature set.
     """
-    wanted = {"timeframe": spec.timeframe, "as_of": as_of, "horizons": list(spec.horizons)}
+    wanted = {
+        "timeframe": spec.timeframe,
+        "as_of": as_of,
+        "horizons": list(spec.horizons),
+        "universe": spec.universe.model_dump_json(exclude={"list"}, exclude_none=True),
+        "list": spec.universe.list,
+    }
     connection.execute(sql("datasets", "planning"))
     connection.execute(sql("datasets", "candidates_table"))
     connection.execute(sql("datasets", "candidates"), wanted)
@@ -69,8 +75,9 @@ def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetim
     if not usable:
         counts = ", ".join(f"{n} {cause}" for cause, n in excluded.items())
         raise DatasetError(
-            f"There is no {spec.timeframe} row to train on as of {as_of:%Y-%m-%d %H:%M} UTC ({counts}). "
-            "Ingest bars and run `forecastle features build`, or train as of a later moment.",
+            f"There is no {spec.timeframe} row to train on as of {as_of:%Y-%m-%d %H:%M} UTC ({counts}). Ingest bars "
+            "and run `forecastle features build`, train as of a later moment, or ask for other symbols under "
+            "[universe].",
             excluded=excluded,
         )
     versions = {row.first_version for row in usable} | {row.last_version for row in usable}

@@ -64,6 +64,17 @@ class BuildResult:
         raise KeyError(name)
 
 
+def make_views(warehouse: Warehouse) -> None:
+    """Make the views that are missing, where any is, and what they stand on. Raises as `build` does."""
+    with warehouse.begin(role=None) as connection:
+        missing: list[str] = list(
+            connection.execute(sql("features", "missing_views"), {"names": runner.views()}).scalars()
+        )
+    if missing:
+        is_bare = set(missing) >= set(runner.views())
+        build(warehouse, select=None if is_bare else [name.partition(".")[2] for name in missing])
+
+
 def build(
     warehouse: Warehouse, *, full_refresh: bool = False, select: str | Sequence[str] | None = None
 ) -> BuildResult:

@@ -1,10 +1,10 @@
-"""Forecasts from the production model.
+"""Forecasts from what is in production, and from its challengers in the shadow.
 
 `forecast` makes them, `newest` reads them back. Neither imports pandas, scikit-learn, dbt or Great Expectations: the
 process is at its first query within three seconds.
 """
 
 from mlops.forecasting.forecasts import Forecast, ForecastReport, VersionForecasts, forecast, newest
-from mlops.forecasting.production import production_timeframes
+from mlops.forecasting.serving import serving_timeframes
 
-__all__ = ["Forecast", "ForecastReport", "VersionForecasts", "forecast", "newest", "production_timeframes"]
+__all__ = ["Forecast", "ForecastReport", "VersionForecasts", "forecast", "newest", "serving_timeframes"]

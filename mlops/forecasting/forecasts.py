@@ -1,19 +1,24 @@
-"""Make the forecasts of one as-of: newest feature rows in, `ml.predictions` out, in one transaction."""
+"""Make the forecasts of one as-of: newest feature rows in, `ml.predictions` out, one transaction a version."""
 
 from __future__ import annotations
 
+import json
+import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row
 
-from mlops.domain import TECHNICAL_FEATURES, TIMEFRAMES, ModelVersion
-from mlops.exceptions import ForecastingError
-from mlops.forecasting.gate import symbols_in_quarantine
-from mlops.forecasting.production import Production, read_artifact, read_production, refuse_hindsight
+from mlops.domain import TECHNICAL_FEATURES, ModelVersion
+from mlops.exceptions import ForecastingError, GateClosedError, WarehouseUnreachableError
+from mlops.forecasting.newest import Newest, Refusal, asked_symbols, read_newest, with_bars
+from mlops.forecasting.serving import Serving, read_artifact, read_serving, refuse_hindsight
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
 from mlops.warehouse.locks import take_lock
@@ -22,13 +27,14 @@ from mlops.warehouse.statistics import gather_statistics
 if TYPE_CHECKING:
     from mlops.scoring import Scorer
 
-MAXIMUM_SESSIONS_BEHIND = 5
-"""A symbol whose newest bar is further behind its exchange is not forecast: delisted, or its source has dried up."""
+log = logging.getLogger(__name__)
 
 _COLUMNS = (
     "model", "version", "symbol_id", "timeframe", "horizon", "as_of", "ts", "target_ts", "p10", "p50", "p90",
     "direction", "probability_bullish", "probability_neutral", "probability_bearish",
 )  # fmt: skip
+
+_LONGEST_ERROR = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +42,31 @@ class VersionForecasts:
     """What one version had to say, as counts.
 
     Attributes:
+        role: `production`, or `challenger`.
         symbols: symbols that were forecast, each at all horizons.
         made: forecasts that are new.
         present: forecasts that had been made before and stay as they were.
-        incomplete: symbols not forecast because their newest feature row has a NULL.
-        stale: symbols not forecast because their newest bar is more than five sessions behind their exchange.
-        quarantined: symbols not forecast because the newest checks found fault with their bars.
+        refused: how many symbols were not forecast, by the reason.
         scoring_seconds: time inside ONNX Runtime, its session's start not counted.
+        error: why the version could not be asked, or could not answer; None where it did.
     """
 
     version: ModelVersion
+    candidate: str
+    role: str
     timeframe: str
     horizons: tuple[int, ...]
-    symbols: int
-    made: int
-    present: int
-    incomplete: int
-    stale: int
-    quarantined: int
-    scoring_seconds: float
+    symbols: int = 0
+    made: int = 0
+    present: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    scoring_seconds: float = 0.0
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastReport:
-    """What a forecast run did, one entry a version in production. `as_of`: nothing known after it was used."""
+    """What a forecast run did, one entry a version, production first. `as_of`: nothing known after it was used."""
 
     as_of: datetime
     versions: tuple[VersionForecasts, ...]
@@ -92,30 +99,21 @@ class Forecast:
     version: ModelVersion
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    production: Production
-    rows: list[tuple[object, ...]]
-    incomplete: int
-    stale: int
-    quarantined: int
-    scoring_seconds: float
-
-
 def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -> ForecastReport:
-    """Forecast every symbol from its newest feature row known at `as_of`, with each version in production.
+    """Forecast every symbol of its universe with each version that serves, those in production first.
 
-    All or nothing, in one transaction. A forecast that was made before is never rewritten, so that a second run for
-    the same `as_of`, or one at the same time, changes nothing. A symbol is forecast from its newest row or not at all:
-    where that row has a NULL there is no falling back to an older one.
+    Each version has a transaction and a row of ml.forecast_runs of its own, whatever becomes of it: one that is broken
+    stops no other. A forecast that was made before is never rewritten, so that a second run for the same `as_of`, or
+    one at the same time, changes nothing. A symbol is forecast from its newest row known at `as_of` or not at all,
+    and why not stands in ml.refusals: where that row has a NULL there is no falling back to an older one.
 
     Args:
         warehouse: the database.
         as_of: UTC; no row known after it is used.
         model: forecast with this model only.
 
-    Raises:
-        NoProductionModelError: nothing (or nothing of `model`) is in production.
+    Raises, once all have been asked, what a version in production failed by; a challenger's failure is in its row:
+        NoProductionModelError: nothing (or nothing of `model`) is in production or challenges.
         GateClosedError: the newest check of one of the daily suites, of a version's timeframe, found a fault; or some
             of these suites were checked and others never.
         ArtifactCorruptError: the version's bytes are not those that were registered.
@@ -123,16 +121,26 @@ def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None)
             was trained on, or the trading calendar does not reach to the end of the horizons.
     """
     with warehouse.begin() as connection:
-        batches = [_score(connection, each, as_of) for each in read_production(connection, model)]
-        connection.execute(sql("forecasting", "stage"))
-        copy_rows(connection, "forecasts_to_make", _COLUMNS, (row for batch in batches for row in batch.rows))
-        # Whoever comes second waits here for the first to commit, and then finds the rows there.
-        take_lock(connection, "ml.predictions")
-        made = {
-            ModelVersion(row.model, row.version): row.made for row in connection.execute(sql("forecasting", "make"))
-        }
-    gather_statistics(warehouse, "ml.predictions", sum(made.values()))
-    return ForecastReport(as_of=as_of, versions=tuple(_counted(batch, made) for batch in batches))
+        serving = read_serving(connection, model)
+    asked: dict[object, Newest] = {}
+    done: list[VersionForecasts] = []
+    errors: list[Exception] = []
+    for each in serving:
+        began = time.perf_counter()
+        try:
+            done.append(_answer(warehouse, each, as_of, asked, began))
+        except WarehouseUnreachableError:
+            raise
+        except Exception as error:
+            done.append(_note_failure(warehouse, each, as_of, error, began))
+            if each.in_production:
+                errors.append(error)
+            elif not isinstance(error, GateClosedError):  # which is closed for production, too
+                log.warning("%s, a challenger, could not forecast: %s", each.version, error)
+    gather_statistics(warehouse, "ml.predictions", sum(each.made for each in done))
+    if errors:
+        raise _of_all(errors)
+    return ForecastReport(as_of=as_of, versions=tuple(done))
 
 
 def newest(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -> list[Forecast]:
@@ -152,112 +160,191 @@ def newest(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -
     ]  # fmt: skip
 
 
-def _counted(batch: _Batch, made: dict[ModelVersion, int]) -> VersionForecasts:
-    production = batch.production
-    n_made = made.get(production.version, 0)
+def _answer(
+    warehouse: Warehouse, serving: Serving, as_of: datetime, asked: dict[object, Newest], began: float
+) -> VersionForecasts:
+    """Let one version answer, in a transaction of its own. What versions are asked alike is read once, into `asked`."""
+    run_id = uuid4()
+    question = serving.timeframe, serving.horizons, serving.universe
+    with warehouse.begin() as connection:
+        scorer = _scorer(connection, serving)
+        refuse_hindsight(connection, serving, as_of)
+        if question not in asked:
+            asked[question] = read_newest(connection, serving, as_of)
+        _require_usable(asked[question].rows, serving)
+        rows, refused, seconds = _score(scorer, serving, asked[question])
+        connection.execute(sql("forecasting", "stage"))
+        copy_rows(connection, "forecasts_to_make", _COLUMNS, rows)
+        # Whoever comes second waits here for the first to commit, and then finds the rows there.
+        take_lock(connection, "ml.predictions")
+        n_symbols = len(rows) // len(serving.horizons)
+        made: int = connection.execute(
+            sql("forecasting", "make"),
+            _row_of_run(run_id, serving, as_of, began)
+            | {
+                "scoring_seconds": seconds,
+                "provider": scorer.provider,
+                "packages": json.dumps({"onnxruntime": scorer.runtime_version, "forecastle": version_of("forecastle")}),
+                "n_symbols": n_symbols,
+                "n_forecasts": len(rows),
+                "n_refused": len(refused),
+            },
+        ).scalar_one()
+        _refuse(connection, run_id, serving, refused)
     return VersionForecasts(
-        version=production.version,
-        timeframe=production.timeframe,
-        horizons=production.horizons,
-        symbols=len(batch.rows) // len(production.horizons),
-        made=n_made,
-        present=len(batch.rows) - n_made,
-        incomplete=batch.incomplete,
-        stale=batch.stale,
-        quarantined=batch.quarantined,
-        scoring_seconds=batch.scoring_seconds,
-    )
-
-
-def _score(connection: Connection, production: Production, as_of: datetime) -> _Batch:
-    """Score the newest rows of all symbols in one run of the model."""
-    import numpy as np
-
-    from mlops.scoring import Scorer
-
-    scorer = Scorer(read_artifact(connection, production))
-    _require_agreement(scorer, production)
-    refuse_hindsight(connection, production, as_of)
-    quarantined = symbols_in_quarantine(connection, production.timeframe, as_of)
-    every_row = connection.execute(
-        sql("forecasting", "newest_rows"),
-        {
-            "timeframe": production.timeframe,
-            "as_of": as_of,
-            "horizons": list(production.horizons),
-            "bar_length": TIMEFRAMES[production.timeframe],
-        },
-    ).all()
-    rows = [row for row in every_row if row.symbol_id not in quarantined]
-    _require_usable(rows, production)
-    fresh = [row for row in rows if row.sessions_behind <= MAXIMUM_SESSIONS_BEHIND]
-    features = np.array(
-        [[getattr(row, name) for name in scorer.feature_names] for row in fresh], dtype=np.float64
-    ).reshape(len(fresh), len(scorer.feature_names))
-    complete = np.asarray(np.isfinite(features).all(axis=1))
-    started = time.perf_counter()
-    quantiles, probabilities = scorer.score(features[complete])
-    seconds = time.perf_counter() - started
-    usable = [row for row, whole in zip(fresh, complete, strict=True) if whole]
-    return _Batch(
-        production=production,
-        rows=_prediction_rows(production, scorer.classes, usable, quantiles.tolist(), probabilities.tolist()),
-        incomplete=len(fresh) - len(usable),
-        stale=len(rows) - len(fresh),
-        quarantined=len(every_row) - len(rows),
+        version=serving.version,
+        candidate=serving.candidate,
+        role=serving.role,
+        timeframe=serving.timeframe,
+        horizons=serving.horizons,
+        symbols=n_symbols,
+        made=made,
+        present=len(rows) - made,
+        refused=Counter(reason.value for reason in refused.values()),
         scoring_seconds=seconds,
     )
 
 
-def _require_agreement(scorer: Scorer, production: Production) -> None:
-    if scorer.horizons != production.horizons or scorer.feature_set_version != production.feature_set_version:
+def _note_failure(
+    warehouse: Warehouse, serving: Serving, as_of: datetime, error: Exception, began: float
+) -> VersionForecasts:
+    """Keep that a version did not answer, and why; where the gate is closed, with each symbol that was asked for."""
+    run_id = uuid4()
+    said = str(error) or type(error).__name__
+    is_gate = isinstance(error, GateClosedError)
+    with warehouse.begin() as connection:
+        asked = asked_symbols(connection, serving, as_of) if is_gate else []
+        refused = dict.fromkeys(with_bars(connection, asked, serving.timeframe, as_of), Refusal.GATE)
+        connection.execute(
+            sql("forecasting", "not_made"),
+            _row_of_run(run_id, serving, as_of, began)
+            | {
+                "status": "refused" if is_gate else "failed",
+                "n_refused": len(refused),
+                "error": said[:_LONGEST_ERROR],
+            },
+        )
+        _refuse(connection, run_id, serving, refused)
+    return VersionForecasts(
+        version=serving.version,
+        candidate=serving.candidate,
+        role=serving.role,
+        timeframe=serving.timeframe,
+        horizons=serving.horizons,
+        refused=Counter(reason.value for reason in refused.values()),
+        error=said,
+    )
+
+
+def _row_of_run(run_id: UUID, serving: Serving, as_of: datetime, began: float) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "model": serving.version.model,
+        "version": serving.version.version,
+        "role": serving.role,
+        "as_of": as_of,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _refuse(connection: Connection, run_id: UUID, serving: Serving, refused: Mapping[int, Refusal]) -> None:
+    if refused:
+        connection.execute(
+            sql("forecasting", "refuse"),
+            {
+                "run_id": run_id,
+                "symbol_ids": list(refused),
+                "reasons": [reason.value for reason in refused.values()],
+                "horizons": list(serving.horizons),
+            },
+        )
+
+
+def _of_all(errors: Sequence[Exception]) -> Exception:
+    """Return what to raise for the failures of several models: the one error, or one that says all."""
+    if len(errors) == 1:
+        return errors[0]
+    lines = "\n".join(dict.fromkeys(str(error) for error in errors))
+    return ForecastingError(f"{len(errors)} models in production could not forecast.\n{lines}", errors=tuple(errors))
+
+
+def _scorer(connection: Connection, serving: Serving) -> Scorer:
+    """Return the version, ready to score. Raises where its file is not what was registered."""
+    from mlops.scoring import Scorer
+
+    scorer = Scorer(read_artifact(connection, serving))
+    if scorer.horizons != serving.horizons or scorer.feature_set_version != serving.feature_set_version:
         raise ForecastingError(
-            f"The model file of {production.version} was made for horizons {list(scorer.horizons)} and feature set "
-            f"{scorer.feature_set_version}, its version row says {list(production.horizons)} and "
-            f"{production.feature_set_version}. Train again and let the new version take over.",
-            version=production.version,
+            f"The model file of {serving.version} was made for horizons {list(scorer.horizons)} and feature set "
+            f"{scorer.feature_set_version}, its version row says {list(serving.horizons)} and "
+            f"{serving.feature_set_version}. Train again and let the new version take over.",
+            version=serving.version,
         )
     unknown = [name for name in scorer.feature_names if name not in TECHNICAL_FEATURES]
     if unknown:
         raise ForecastingError(
-            f"{production.version} takes features that the warehouse does not have: {', '.join(unknown)}.",
-            version=production.version,
+            f"{serving.version} takes features that the warehouse does not have: {', '.join(unknown)}.",
+            version=serving.version,
         )
+    return scorer
 
 
-def _require_usable(rows: Sequence[Row[Any]], production: Production) -> None:
+def _require_usable(rows: Sequence[Row[Any]], serving: Serving) -> None:
     """Refuse features of another version, and symbols that the calendar cannot place."""
-    other = {row.feature_set_version for row in rows} - {production.feature_set_version}
+    other = {row.feature_set_version for row in rows} - {serving.feature_set_version}
     if other:
         raise ForecastingError(
-            f"{production.version} was trained on feature set {production.feature_set_version}, and the warehouse has "
-            f"{', '.join(sorted(other))}. Train again: `forecastle train specs/{production.version.model}.toml`.",
-            version=production.version,
+            f"{serving.version} was trained on feature set {serving.feature_set_version}, and the warehouse has "
+            f"{', '.join(sorted(other))}. Train it again: `forecastle train "
+            f"{serving.version.model}/{serving.candidate}`.",
+            version=serving.version,
         )
     lost = {row.exchange for row in rows if row.targets is None or None in row.targets}
     if lost:
         raise ForecastingError(
             f"The trading calendar of {', '.join(sorted(lost))} does not reach from the newest bar to "
-            f"{max(production.horizons)} bars ahead. `forecastle ingest bars` of newer bars extends it.",
+            f"{max(serving.horizons)} bars ahead. `forecastle ingest bars` of newer bars extends it.",
             exchanges=sorted(lost),
         )
 
 
+def _score(
+    scorer: Scorer, serving: Serving, asked: Newest
+) -> tuple[list[tuple[object, ...]], dict[int, Refusal], float]:
+    """Score the rows in one run of the model; return rows of ml.predictions, who has none and why, and the seconds."""
+    import numpy as np
+
+    n_features = len(scorer.feature_names)
+    features = np.array(
+        [[getattr(row, name) for name in scorer.feature_names] for row in asked.rows], dtype=np.float64
+    ).reshape(len(asked.rows), n_features)
+    complete = np.asarray(np.isfinite(features).all(axis=1))
+    started = time.perf_counter()
+    quantiles, probabilities = scorer.score(features[complete])
+    seconds = time.perf_counter() - started
+    usable = [row for row, whole in zip(asked.rows, complete, strict=True) if whole]
+    incomplete = {
+        row.symbol_id: Refusal.INCOMPLETE for row, whole in zip(asked.rows, complete, strict=True) if not whole
+    }
+    rows = _prediction_rows(serving, scorer.classes, usable, quantiles.tolist(), probabilities.tolist())
+    return rows, {**asked.refused, **incomplete}, seconds
+
+
 def _prediction_rows(
-    production: Production,
+    serving: Serving,
     classes: tuple[str, ...],
     rows: Sequence[Row[Any]],
     quantiles: list[list[list[float]]],
     probabilities: list[list[list[float]]],
 ) -> list[tuple[object, ...]]:
     """Lay the scores out as rows of ml.predictions; of equally probable directions the first in order is taken."""
-    model, version = production.version.model, production.version.version
+    model, version = serving.version.model, serving.version.version
     return [
         (
-            model, version, row.symbol_id, production.timeframe, horizon, row.known_at, row.ts, row.targets[place],
+            model, version, row.symbol_id, serving.timeframe, horizon, row.known_at, row.ts, row.targets[place],
             *quantiles[i][place], classes[max(range(len(classes)), key=probabilities[i][place].__getitem__)],
             *probabilities[i][place],
         )
         for i, row in enumerate(rows)
-        for place, horizon in enumerate(production.horizons)
+        for place, horizon in enumerate(serving.horizons)
     ]  # fmt: skip

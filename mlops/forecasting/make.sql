@@ -1,16 +1,29 @@
--- Keep the forecasts that were not made before; one that was stays as it is, `made_at` included.
--- Grain of the result: one row per model and version, with how many forecasts are new.
+-- Keep the forecasts that were not made before, one that was stays as it is, `made_at` included; and keep the run.
+-- Grain of the result: one row, with how many forecasts are new.
 WITH made AS (
     INSERT INTO ml.predictions (
         model, version, symbol_id, timeframe, horizon, as_of, ts, target_ts, p10, p50, p90,
-        direction, probability_bullish, probability_neutral, probability_bearish
+        direction, probability_bullish, probability_neutral, probability_bearish, run_id
     )
     SELECT
         model, version, symbol_id, timeframe, horizon, as_of, ts, target_ts, p10, p50, p90,
-        direction, probability_bullish, probability_neutral, probability_bearish
+        direction, probability_bullish, probability_neutral, probability_bearish, CAST(:run_id AS uuid)
     FROM forecasts_to_make
     ORDER BY model, version, symbol_id, timeframe, horizon, as_of
     ON CONFLICT (model, version, symbol_id, timeframe, horizon, as_of) DO NOTHING
-    RETURNING model, version
+    RETURNING 1
+),
+counted AS (
+    SELECT count(*)::integer AS n FROM made
+),
+kept AS (
+    INSERT INTO ml.forecast_runs (
+        run_id, model, version, role, as_of, status, seconds, scoring_seconds, provider, packages, n_symbols, n_made,
+        n_present, n_refused
+    )
+    SELECT
+        CAST(:run_id AS uuid), :model, :version, :role, :as_of, 'succeeded', :seconds, :scoring_seconds, :provider,
+        CAST(:packages AS jsonb), :n_symbols, n, :n_forecasts - n, :n_refused
+    FROM counted
 )
-SELECT model, version, count(*) AS made FROM made GROUP BY model, version
+SELECT n FROM counted

@@ -3,8 +3,7 @@
 SELECT
     s.ticker, p.timeframe, p.horizon, p.as_of, p.target_ts, p.p10, p.p50, p.p90, p.direction,
     greatest(p.probability_bullish, p.probability_neutral, p.probability_bearish) AS probability, p.model, p.version
-FROM ml.aliases AS a
-JOIN ml.versions AS v USING (model, version)
+FROM ml.serving AS v
 CROSS JOIN market.symbols AS s
 CROSS JOIN unnest(v.horizons) AS h (horizon)
 CROSS JOIN LATERAL (
@@ -14,5 +13,5 @@ CROSS JOIN LATERAL (
     ORDER BY as_of DESC
     LIMIT 1
 ) AS p
-WHERE a.alias = 'production' AND (CAST(:model AS text) IS NULL OR v.model = :model)
+WHERE v.role = 'production' AND (CAST(:model AS text) IS NULL OR v.model = :model)
 ORDER BY s.ticker, p.model, p.horizon

@@ -1,5 +1,5 @@
 -- What there is to forecast from as of :as_of, and when each horizon ends by the trading calendar.
--- Grain: one row per symbol that has a feature row known by then: its newest one.
+-- Grain: one row per symbol of :symbol_ids that has a feature row known by then: its newest one.
 --
 -- sessions_behind: sessions of its exchange that closed by :as_of and after the session of the bar.
 -- targets: for each of :horizons, in their order, the close of the bar that many bars ahead; NULL where the calendar
@@ -20,6 +20,7 @@ WITH newest AS MATERIALIZED (
         ORDER BY t.ts DESC
         LIMIT 1
     ) AS f
+    WHERE s.id = ANY(CAST(:symbol_ids AS bigint []))
 ),
 -- Most symbols share their newest bar, so the calendar is asked once per exchange and bar.
 placed AS (

@@ -1,4 +1,4 @@
-"""Put a trained model into the registry, all or nothing: bytes, version, references, baselines, alias, run."""
+"""Put a trained model into the registry, all or nothing: version, inputs, bytes, references, baselines, alias, run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from mlops.domain import TECHNICAL_FEATURES, ModelVersion
+from mlops.domain import ModelVersion
 from mlops.modelling import DatasetFacts, Part, TrainedModel
+from mlops.registry.labels import Answer, Label, next_label
 from mlops.registry.revision import code_revision
 from mlops.registry.runs import finish_run
 from mlops.spec import Spec
 from mlops.warehouse import sql
+
+_RULES = {
+    "production": "First version of the model, put into production by the specification {name}",
+    "staging": "Waits for promotion",
+    "challenger": "Forecasts in the shadow, by the specification {name}",
+}
+"""What each alias means for a version that gets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,12 @@ def register(
     sha256 = hashlib.sha256(trained.artifact).hexdigest()
     same: int | None = connection.execute(
         sql("registry", "same_version"),
-        {"model": spec.model, "sha256": sha256, "data_fingerprint": dataset.fingerprint},
+        {
+            "model": spec.model,
+            "candidate": spec.candidate,
+            "sha256": sha256,
+            "data_fingerprint": dataset.fingerprint,
+        },
     ).scalar_one_or_none()
     seen: int = connection.execute(
         sql("registry", "test_windows"),
@@ -77,10 +90,10 @@ def register(
 
     version = _add_version(connection, run_id, spec, dataset, trained, metrics=metrics)
     _add_references(connection, version, trained)
-    alias = spec.promotion.first if version.version == 1 else spec.promotion.later
-    reason = _reason(version, trained)
+    alias = _alias(connection, spec, version)
+    reason = _reason(spec, version, alias, trained)
     connection.execute(
-        sql("registry", "alias_move"),
+        sql("registry", "version_place"),
         {"model": version.model, "version": version.version, "alias": alias, "reason": reason},
     )
     return Registered(version, True, sha256, alias, reason, metrics)
@@ -95,20 +108,19 @@ def _add_version(
     *,
     metrics: Mapping[str, Any],
 ) -> ModelVersion:
-    """Keep the bytes and all of rule 6, and return the version's name."""
-    sha256 = hashlib.sha256(trained.artifact).hexdigest()
-    connection.execute(sql("registry", "artifact_add"), {"sha256": sha256, "bytes": trained.artifact})
+    """Keep the bytes and all that it takes to train it again, and return the version's name."""
+    label = _label(connection, spec, trained)
     number: int = connection.execute(
         sql("registry", "version_add"),
         {
             "model": spec.model,
             "run_id": run_id,
-            "sha256": sha256,
+            "candidate": spec.candidate,
+            **asdict(label),
             "family": spec.family,
             "timeframe": spec.timeframe,
             "horizons": list(spec.horizons),
-            "features": list(TECHNICAL_FEATURES),
-            "feature_set_version": dataset.feature_set_version,
+            "n_symbols": dataset.symbols,
             "data_from": dataset.data_from,
             "data_to": dataset.data_to,
             "data_fingerprint": dataset.fingerprint,
@@ -118,10 +130,56 @@ def _add_version(
             "packages": json.dumps(dict(trained.packages)),
             "code_revision": code_revision(),
             "metrics": json.dumps(metrics),
-            "parity_max_abs_diff": trained.parity_max_abs_diff,
         },
     ).scalar_one()
+    key = {"model": spec.model, "version": number}
+    connection.execute(
+        sql("registry", "input_add"),
+        [{**key, **asdict(each), "features": list(each.features)} for each in trained.inputs],
+    )
+    sha256 = hashlib.sha256(trained.artifact).hexdigest()
+    connection.execute(sql("registry", "artifact_add"), {"sha256": sha256, "bytes": trained.artifact})
+    connection.execute(
+        sql("registry", "component_add"),
+        {
+            **key,
+            "member": spec.candidate,
+            "sha256": sha256,
+            "tolerance": trained.tolerance,
+            "parity": trained.parity_max_abs_diff,
+        },
+    )
     return ModelVersion(spec.model, number)
+
+
+def _label(connection: Connection, spec: Spec, trained: TrainedModel) -> Label:
+    """Return the label of the version to be, by those of the model's versions that there are."""
+    inputs = [
+        [each.name, each.kind, each.feature_set, each.feature_set_version, list(each.features)]
+        for each in sorted(trained.inputs, key=lambda each: each.name)
+    ]
+    hyperparameters = json.loads(spec.hyperparameters.model_dump_json())
+    return next_label(
+        Answer(inputs, (spec.candidate, spec.family, hyperparameters)),
+        (
+            (
+                Answer(row.inputs, (row.candidate, row.family, row.hyperparameters)),
+                Label(row.major, row.minor, row.patch),
+            )
+            for row in connection.execute(sql("registry", "earlier_labels"), {"model": spec.model})
+        ),
+    )
+
+
+def _alias(connection: Connection, spec: Spec, version: ModelVersion) -> str:
+    """Return the alias that the specification gives the version: production only where the model never had any."""
+    history = connection.execute(
+        sql("registry", "history"),
+        {"model": version.model, "version": version.version, "candidate": spec.candidate},
+    ).one()
+    if history.has_earlier or (spec.promotion.first == "production" and history.had_production):
+        return spec.promotion.later
+    return spec.promotion.first
 
 
 def _add_references(connection: Connection, version: ModelVersion, trained: TrainedModel) -> None:
@@ -136,15 +194,14 @@ def _add_references(connection: Connection, version: ModelVersion, trained: Trai
     connection.execute(sql("registry", "baseline_add"), [{**key, **asdict(each)} for each in trained.baselines])
 
 
-def _reason(version: ModelVersion, trained: TrainedModel) -> str:
+def _reason(spec: Spec, version: ModelVersion, alias: str, trained: TrainedModel) -> str:
     """Return why the alias moves: by which rule, and how much better than naive the version is, good or bad."""
     skills = ", ".join(
         f"h{horizon} {_percent(entry['mae']['skill'])}" for horizon, entry in trained.metrics[Part.TEST.value].items()
     )
-    rule = "First version" if version.version == 1 else "Later version, waits for promotion"
     return (
-        f"{rule}: its checks held, and the export says what the model says within {trained.parity_max_abs_diff:.0e}. "
-        f"Skill of MAE over naive on the test part: {skills}."
+        f"{_RULES[alias].format(name=spec.name)}: its checks held, and the export says what the model says within "
+        f"{trained.parity_max_abs_diff:.0e}. Skill of MAE over naive on the test part: {skills}."
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from mlops.exceptions import RegistryError
 from mlops.modelling import Part
+from mlops.registry.models import declare
 from mlops.spec import Spec
 from mlops.warehouse import sql
 
@@ -24,11 +25,19 @@ def lock_name(model: str) -> str:
 
 
 def start_run(connection: Connection, spec: Spec, as_of: datetime) -> UUID:
-    """Note that a run of `spec` as of `as_of` (UTC) has begun, and return its id."""
+    """Note that a run of `spec` as of `as_of` (UTC) has begun, and return its id.
+
+    Raises RegistryError where its model is declared otherwise; see `mlops.registry.models`.
+    """
+    declare(connection, spec, as_of)
+    sha256: str = connection.execute(
+        sql("registry", "spec_add"),
+        {"model": spec.model, "candidate": spec.candidate, "document": spec.model_dump_json()},
+    ).scalar_one()
     run_id = uuid4()
     connection.execute(
         sql("registry", "run_start"),
-        {"run_id": run_id, "model": spec.model, "as_of": as_of, "spec": spec.model_dump_json()},
+        {"run_id": run_id, "model": spec.model, "as_of": as_of, "spec_sha256": sha256},
     )
     return run_id
 

@@ -1,6 +1,13 @@
--- The version that says the same already: the same bytes, trained on the same rows.
+-- The version that says the same already: of the same candidate, the same bytes, trained on the same rows.
 -- Grain: one row or none.
-SELECT version FROM ml.versions
-WHERE model = :model AND sha256 = :sha256 AND data_fingerprint = :data_fingerprint
-ORDER BY version
+SELECT version.version
+FROM ml.versions AS version
+INNER JOIN ml.components AS component USING (model, version)
+WHERE
+    version.model = :model
+    AND version.candidate = :candidate
+    AND component.sha256 = :sha256
+    AND component.format = 'onnx'
+    AND version.data_fingerprint = :data_fingerprint
+ORDER BY version.version
 LIMIT 1

@@ -1,19 +1,22 @@
 -- Add the next version of a model and return its number. The caller holds the model's lock.
 -- Grain: one row, the version.
 INSERT INTO ml.versions (
-    model, version, run_id, sha256, family, timeframe, horizons, features, feature_set_version, data_from, data_to,
-    data_fingerprint, split, seed, hyperparameters, packages, code_revision, metrics, parity_max_abs_diff
+    model, version, run_id, candidate, spec_sha256, major, minor, patch, family, timeframe, horizons, n_symbols,
+    data_from, data_to, data_fingerprint, split, seed, hyperparameters, packages, code_revision, metrics
 )
 SELECT
     :model,
     coalesce(max(version), 0) + 1,
     :run_id,
-    :sha256,
+    :candidate,
+    (SELECT spec_sha256 FROM ml.runs WHERE run_id = :run_id),
+    :major,
+    :minor,
+    :patch,
     :family,
     :timeframe,
     :horizons,
-    :features,
-    :feature_set_version,
+    :n_symbols,
     :data_from,
     :data_to,
     :data_fingerprint,
@@ -22,8 +25,7 @@ SELECT
     CAST(:hyperparameters AS jsonb),
     CAST(:packages AS jsonb),
     :code_revision,
-    CAST(:metrics AS jsonb),
-    :parity_max_abs_diff
+    CAST(:metrics AS jsonb)
 FROM ml.versions
 WHERE model = :model
 RETURNING version

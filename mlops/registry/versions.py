@@ -20,17 +20,24 @@ class Version:
     """One version: everything that is needed to train it again, and how good it was.
 
     Attributes:
+        candidate: which of the model's candidates it is a version of.
+        label: major.minor.patch; see `mlops.registry.labels`.
         aliases: the aliases that point at it now.
         as_of: nothing known after this moment (UTC) was used.
         spec: the specification, as it was.
+        spec_sha256: what `ml.specs` has it under.
+        n_symbols: of how many symbols its rows are; None where that was not recorded yet.
         size_bytes: None where the bytes are gone.
     """
 
     name: ModelVersion
+    candidate: str
+    label: str
     aliases: tuple[str, ...]
     run_id: UUID
     as_of: datetime
     spec: dict[str, Any]
+    spec_sha256: str
     created_at: datetime
     sha256: str
     size_bytes: int | None
@@ -39,6 +46,7 @@ class Version:
     horizons: tuple[int, ...]
     features: tuple[str, ...]
     feature_set_version: str
+    n_symbols: int | None
     data_from: datetime
     data_to: datetime
     data_fingerprint: str
@@ -76,7 +84,7 @@ def production(connection: Connection, model: str | None = None) -> ModelVersion
         raise NoProductionModelError(
             None
             if model is None
-            else f"No version of {model} is in production. Train one: `forecastle train specs/{model}.toml`.",
+            else f"No version of {model} is in production. `forecastle models list` shows what there is to promote.",
             model=model,
         )
     if len(rows) > 1:
@@ -103,10 +111,13 @@ def _versions(connection: Connection, model: str | None, version: int | None) ->
     return [
         Version(
             name=ModelVersion(row.model, row.version),
+            candidate=row.candidate,
+            label=row.label,
             aliases=tuple(row.aliases),
             run_id=row.run_id,
             as_of=row.as_of,
             spec=row.spec,
+            spec_sha256=row.spec_sha256,
             created_at=row.created_at,
             sha256=row.sha256,
             size_bytes=row.size_bytes,
@@ -115,6 +126,7 @@ def _versions(connection: Connection, model: str | None, version: int | None) ->
             horizons=tuple(row.horizons),
             features=tuple(row.features),
             feature_set_version=row.feature_set_version,
+            n_symbols=row.n_symbols,
             data_from=row.data_from,
             data_to=row.data_to,
             data_fingerprint=row.data_fingerprint,
@@ -124,7 +136,7 @@ def _versions(connection: Connection, model: str | None, version: int | None) ->
             packages=row.packages,
             code_revision=row.code_revision,
             metrics=row.metrics,
-            parity_max_abs_diff=row.parity_max_abs_diff,
+            parity_max_abs_diff=row.parity,
         )
         for row in rows
     ]

@@ -1,10 +1,16 @@
-"""Read a specification: its own keys and those of the model family that it names, all faults told at once."""
+"""Read a specification: its own keys and those of the model family that it names, all faults told at once.
+
+A specification goes by its file, or by its name, `model/candidate`: it is then `specs/model/candidate.toml` below the
+current folder, or the one of that name that comes with Forecastle.
+"""
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +27,41 @@ _LARGEST_FILE = 1 << 20
 
 _FAULTS_TOLD = 10
 
+_NAME = re.compile(r"[a-z][a-z0-9_]*/[a-z][a-z0-9_]*")
+
+
+def find_spec(name: str) -> Spec:
+    """Return the specification that `name` names: `stocks_d1/gbm`, or the path of a file.
+
+    Raises SpecError as `load_spec` does, and where a file below `specs` is not what its name says.
+    """
+    if not _NAME.fullmatch(name) or Path(name).is_file():
+        return load_spec(Path(name))
+    own = Path("specs") / f"{name}.toml"
+    if own.is_file():
+        spec = load_spec(own)
+    else:
+        shipped = files("specs").joinpath(f"{name}.toml")
+        if not shipped.is_file():
+            there_are = ", ".join(sorted(set(_names_below(Path("specs"))) | set(shipped_specs())))
+            raise SpecError(f"There is no specification {name}, and no file of that name; there is {there_are}.")
+        with as_file(shipped) as file:
+            spec = load_spec(file)
+    if spec.name != name:
+        raise SpecError(f"specs/{name}.toml declares {spec.name}. Rename the file, or correct model and candidate.")
+    return spec
+
+
+def shipped_specs() -> list[str]:
+    """Return the names of the specifications that come with Forecastle, sorted."""
+    with as_file(files("specs")) as folder:
+        return sorted(_names_below(folder))
+
+
+def _names_below(folder: Path) -> Iterator[str]:
+    for file in folder.glob("*/*.toml"):
+        yield f"{file.parent.name}/{file.stem}"
+
 
 def load_spec(path: Path) -> Spec:
     """Read the specification at `path`.
@@ -31,10 +72,14 @@ def load_spec(path: Path) -> Spec:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
         if len(content) > _LARGEST_FILE:
-            raise SpecError(f"{path} has more than a MiB, so it is no specification. `specs/gbm_d1.toml` is one.")
+            raise SpecError(
+                f"{path} has more than a MiB, so it is no specification. `specs/stocks_d1/gbm.toml` is one."
+            )
         document = tomllib.loads(content.decode("utf-8"))
     except FileNotFoundError as error:
-        raise SpecError(f"There is no specification at {path}. `specs/gbm_d1.toml` is one to start from.") from error
+        raise SpecError(
+            f"There is no specification at {path}. `specs/stocks_d1/gbm.toml` is one to start from."
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} cannot be read: {error}.") from error
     except RecursionError as error:

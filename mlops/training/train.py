@@ -15,7 +15,7 @@ from mlops.spec import Spec
 from mlops.training.artifact import LARGEST
 from mlops.training.families import family
 from mlops.training.metrics import baselines, evaluate
-from mlops.training.parity import golden_set, require_parity
+from mlops.training.parity import TOLERANCE, golden_set, require_parity
 from mlops.training.references import references
 
 Progress = Callable[[str, int, int], None]
@@ -51,7 +51,8 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
 
     tell("export", 0, 1)
     began = time.perf_counter()
-    artifact = fitted.export(ModelInput("features", "row", spec.feature_set, feature_set_version, matrix.feature_names))
+    taken = ModelInput("features", "row", spec.feature_set, feature_set_version, matrix.feature_names)
+    artifact = fitted.export(taken)
     if len(artifact) > LARGEST:
         raise TrainingError(
             f"The exported model has {len(artifact) / 2**20:.1f} MiB; {LARGEST / 2**20:.0f} are allowed. "
@@ -79,10 +80,12 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
 
     return TrainedModel(
         artifact=artifact,
+        inputs=(taken,),
         metrics=metrics,
         importances=fitted.importances(),
         history=fitted.history(),
         parity_max_abs_diff=parity,
+        tolerance=TOLERANCE,
         references=references(parts[Part.TRAIN], medians),
         baselines=baselines(parts[Part.TRAIN], metrics[Part.VALIDATION.value]),
         packages=packages(chosen.packages),

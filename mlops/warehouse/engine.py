@@ -6,6 +6,7 @@ A `Warehouse` is made where a command or a job starts and is handed on; nothing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,7 +31,7 @@ from mlops.warehouse.locks import take_lock
 _UNDEFINED = {"42P01", "3F000", "42704", "22023"}  # table, schema, object; role that SET ROLE does not find
 _FULL = {"53100", "58030"}
 _LIMIT_EXCEEDED = "54"  # the class of codes for a row or a value that is too large
-_LOCK_NOT_AVAILABLE = "55P03"
+_FORBIDDEN_ROLE = re.compile(r'permission denied to set role "(\w+)"')
 
 _PATIENCE = timedelta(minutes=10)
 """How long a statement waits for a lock, so that nothing hangs without limit: longer than any build or ingest takes."""
@@ -154,6 +155,12 @@ def _translated(error: DBAPIError) -> WarehouseError:
     if state in _UNDEFINED:
         return NotMigratedError(
             f"The database lacks something ({message}). Run `forecastle db migrate`, then try again."
+        )
+    forbidden = _FORBIDDEN_ROLE.search(message)
+    if forbidden:
+        return WarehouseError(
+            f"This login may not act as {forbidden[1]}, as which this has to be done (permission denied). Log in as a "
+            f"member of it, or have an administrator run: GRANT {forbidden[1]} TO ...;"
         )
     if state in _FULL:
         return WarehouseError(f"The database's disk is full or broken ({message}). Free some space and run it again.")

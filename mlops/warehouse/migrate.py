@@ -66,10 +66,15 @@ def set_database_defaults(connection: Connection) -> None:
             raise
 
 
+def current_revision(warehouse: Warehouse) -> str | None:
+    """Return the revision that the database is at, None where it has never been migrated."""
+    with warehouse.begin(role=None) as connection:
+        return _revision(connection)
+
+
 def require_current(warehouse: Warehouse) -> None:
     """Raise NotMigratedError unless the database is at the newest revision that this version knows."""
-    with warehouse.begin(role=None) as connection:
-        revision = _revision(connection)
+    revision = current_revision(warehouse)
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if revision != head:
         raise NotMigratedError(f"The database is at revision {revision}, not {head}. Run `forecastle db migrate`.")

@@ -21,7 +21,7 @@ from mlops.checks import faults, suites
 from mlops.checks.parameters import Parameters
 from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Role
 from mlops.drift import measure
-from mlops.exceptions import WarehouseError
+from mlops.exceptions import ForecastingError, WarehouseError
 from mlops.features import build
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
@@ -42,7 +42,11 @@ PROMISED = {
     "feature_history": "symbol_id ticker timeframe ts as_of feature_set_version " + " ".join(TECHNICAL_FEATURES),
     "ml_forecasts": FORECAST,
     "model_predictions": FORECAST + " actual error resolved_at ts actual_direction naive_error known_at hit covered "
-    "confidence",
+    "confidence role run_id",
+    "models": "model timeframe situation target horizons universe created_at candidates production_version challengers",
+    "forecast_runs": "run_id model version candidate role as_of status finished_at seconds scoring_seconds n_symbols "
+    "n_made n_present n_refused error provider packages",
+    "refusals": "run_id model version role as_of symbol_id ticker horizon reason",
     "forecast_accuracy": "model version timeframe horizon day window_days n mae naive_mae skill directional_accuracy "
     "coverage_80",
     "forecast_consensus": "symbol_id ticker timeframe horizon as_of",
@@ -75,6 +79,9 @@ GRAIN = {
     "feature_history": "symbol_id timeframe ts",
     "ml_forecasts": "symbol_id timeframe horizon",
     "model_predictions": "model version symbol_id timeframe horizon as_of",
+    "models": "model",
+    "forecast_runs": "run_id",
+    "refusals": "run_id symbol_id horizon",
     "forecast_accuracy": "model version timeframe horizon day window_days",
     "forecast_consensus": "symbol_id timeframe horizon as_of",
     "training_runs": "run_id",
@@ -105,6 +112,11 @@ KEEP = (
     "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, success, "
     "rows_at_fault, why, query) "
     "VALUES (:run, :suite, :name, 'market.bars', 'd1', now(), false, 1, 'It matters.', :query)"
+)
+CLOSE_GATE = (
+    "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, success, "
+    "rows_at_fault, why) "
+    "VALUES (gen_random_uuid(), 'freshness', 'it_is_new', 'market.bars', 'd1', :as_of, false, 1, 'x')"
 )
 REFERENCE = ([-1.0, 0.0, 1.0], [250, 250, 250, 250])
 
@@ -162,8 +174,14 @@ def _live_forty_days(market: Market) -> None:
     measure(warehouse, days[29])
     register(warehouse, days[0], model="other", version=3, references=references, horizons=(1, 5))
     register(warehouse, days[0], model="other", version=4, references=references, alias="staging")
+    # one in the shadow; and an evening on which the gate is closed at first
+    register(warehouse, days[0], model="tiny", version=5, candidate="shadow", alias="challenger")
     for day in days[29:]:
         forecast(warehouse, day)
+    market.write(CLOSE_GATE, as_of=days[39])
+    with pytest.raises(ForecastingError, match="2 models in production could not forecast"):
+        forecast(warehouse, days[39])
+    market.write("DELETE FROM monitoring.check_results WHERE suite = 'freshness'")
     resolve(warehouse, days[39])
     measure(warehouse, days[39])
     with warehouse.begin() as connection:
@@ -201,8 +219,9 @@ def _live_forty_days(market: Market) -> None:
         )
         connection.execute(
             text(
-                "INSERT INTO ml.runs (run_id, model, as_of, status, spec, finished_at, error) "
-                "VALUES (CAST(:run AS uuid), 'tiny', now(), 'blocked', '{}', now(), 'the gate is closed')"
+                "INSERT INTO ml.runs (run_id, model, as_of, status, spec_sha256, finished_at, error) "
+                "SELECT CAST(:run AS uuid), 'tiny', now(), 'blocked', min(sha256), now(), 'the gate is closed' "
+                "FROM ml.specs WHERE model = 'tiny'"
             ),
             {"run": str(uuid.UUID(int=7))},
         )
@@ -395,7 +414,7 @@ def test_cookbook_has_25_questions_with_one_query_each() -> None:
 @pytest.mark.parametrize(("number", "said", "query"), [(number, said, query) for number, _, said, query in QUESTIONS])
 def test_analyst_gets_an_answer_from_the_cookbook(market: Market, number: str, said: str, query: str) -> None:
     """As it stands, but for the name of the model."""
-    rows = market.read(query.replace("'gbm_d1'", "'tiny'"))
+    rows = market.read(query.replace("'stocks_d1'", "'tiny'"))
     assert bool(rows) != ("No rows is the good answer." in said), f"question {number}"
 
 
@@ -405,14 +424,15 @@ def test_analyst_gets_an_answer_from_the_cookbook(market: Market, number: str, s
 def test_ml_forecasts_is_the_newest_of_production(market: Market) -> None:
     every = market.read("SELECT * FROM model_predictions WHERE (model, version) IN (('tiny', 2), ('other', 3))")
     newest: dict[tuple[int, int], Any] = {}
-    for row in sorted(every, key=lambda row: (row.as_of, row.model == "other")):
+    for row in sorted(every, key=lambda row: (row.as_of, row.model == "tiny")):  # the older of the two models
         newest[(row.symbol_id, row.horizon)] = row
     found = {(row.symbol_id, row.horizon): row for row in market.read("SELECT * FROM ml_forecasts")}
     assert len(found) == 5 * len(HORIZONS)
-    assert {key: tuple(row) for key, row in found.items()} == {
+    assert {key: tuple(row)[: len(FORECAST.split())] for key, row in found.items()} == {
         key: tuple(row)[: len(FORECAST.split())] for key, row in newest.items()
     }
-    assert {row.horizon: row.model for row in found.values()} == {1: "other", 5: "other", 10: "tiny", 20: "tiny"}
+    assert {row.model for row in found.values()} == {"tiny"}
+    assert {(row.situation, row.candidate) for row in found.values()} == {("normal", "linear")}
 
 
 def test_model_predictions_has_the_outcome_once_it_is_there(market: Market) -> None:
@@ -453,13 +473,14 @@ def test_forecast_accuracy_equals_numpy(market: Market) -> None:
         )  # fmt: skip
 
 
-def test_consensus_is_that_of_the_models_in_production(market: Market) -> None:
+def test_consensus_is_that_of_the_versions_that_forecast(market: Market) -> None:
     found = market.read("SELECT * FROM forecast_consensus")
     said: dict[tuple[Any, ...], list[Any]] = {}
-    for row in market.read("SELECT * FROM model_predictions WHERE (model, version) IN (('tiny', 2), ('other', 3))"):
+    every = "SELECT * FROM model_predictions WHERE (model, version) IN (('tiny', 2), ('other', 3), ('tiny', 5))"
+    for row in market.read(every):
         said.setdefault((row.symbol_id, row.timeframe, row.horizon, row.as_of), []).append(row)
     assert {(row.symbol_id, row.timeframe, row.horizon, row.as_of) for row in found} == set(said)
-    assert {row.n_models for row in found} == {1, 2}
+    assert {row.n_models for row in found} == {2, 3}
     assert {row.agreement for row in found} >= {0.5, 1.0}
     for row in found:
         models = said[(row.symbol_id, row.timeframe, row.horizon, row.as_of)]
@@ -547,8 +568,9 @@ def test_model_history_has_every_move(market: Market) -> None:
     assert [(row.model, row.alias, row.from_version, row.to_version, row.reason) for row in moves] == [
         ("tiny", "production", None, 1, "planted"), ("tiny", "production", 1, 2, "planted"),
         ("other", "production", None, 3, "planted"), ("other", "staging", None, 4, "planted"),
+        ("tiny", "challenger", None, 5, "planted"),
     ]  # fmt: skip
-    assert [row.moved_on_at for row in moves] == [moves[1].moved_at, None, None, None]
+    assert [row.moved_on_at for row in moves] == [moves[1].moved_at, None, None, None, None]
     assert all(row.moved_by for row in moves)
 
 
@@ -560,12 +582,45 @@ def test_schedule_has_the_newest_crontab(market: Market) -> None:
 
 def test_registry_names_the_stage(market: Market) -> None:
     stages = {(row.model, row.version): row.stage for row in market.read("SELECT * FROM model_registry")}
-    assert stages == {("tiny", 1): None, ("tiny", 2): "production", ("other", 3): "production", ("other", 4): "staging"}
+    assert stages == {
+        ("tiny", 1): None,
+        ("tiny", 2): "production",
+        ("other", 3): "production",
+        ("other", 4): "staging",
+        ("tiny", 5): "challenger",
+    }
+
+
+def test_role_is_that_of_the_run_that_made_a_forecast(market: Market) -> None:
+    roles = market.read("SELECT DISTINCT model, version, role FROM model_predictions")
+    assert {tuple(row) for row in roles} == {
+        ("tiny", 1, "production"), ("tiny", 2, "production"), ("other", 3, "production"), ("tiny", 5, "challenger"),
+    }  # fmt: skip
+
+
+def test_models_name_who_answers(market: Market) -> None:
+    rows = market.read("SELECT * FROM models ORDER BY model")
+    assert [(row.model, row.candidates, row.production_version, row.challengers, row.universe) for row in rows] == [
+        ("other", ["linear"], 3, None, {}),
+        ("tiny", ["linear", "shadow"], 2, [5], {}),
+    ]
+
+
+def test_a_run_that_was_refused_says_for_whom_and_why(market: Market) -> None:
+    runs = market.read("SELECT * FROM forecast_runs WHERE status = 'refused' ORDER BY version")
+    assert [(row.version, row.role, row.n_refused) for row in runs] == [
+        (2, "production", 5), (3, "production", 5), (5, "challenger", 5),
+    ]  # fmt: skip
+    assert all(row.error.startswith("The gate is closed for d1") for row in runs)
+    rows = market.read("SELECT reason, count(*) AS n FROM refusals GROUP BY reason")
+    assert [(row.reason, row.n) for row in rows] == [("gate", 5 * (4 + 2 + 4))]
 
 
 def test_training_runs_name_the_version_that_came_of_them(market: Market) -> None:
     rows = market.read("SELECT * FROM training_runs")
-    assert sorted((row.status, row.version) for row in rows if row.version) == [("succeeded", i) for i in (1, 2, 3, 4)]
+    assert sorted((row.status, row.version) for row in rows if row.version) == [
+        ("succeeded", i) for i in (1, 2, 3, 4, 5)
+    ]
     assert [(row.status, row.version, row.error) for row in rows if not row.version] == [
         ("blocked", None, "the gate is closed")
     ]

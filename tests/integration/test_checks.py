@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,10 +25,11 @@ from mlops.datasets import materialise
 from mlops.domain import DAILY_SUITES, TECHNICAL_FEATURES, Role
 from mlops.exceptions import ChecksError, GateClosedError, NotMigratedError, WarehouseUnreachableError
 from mlops.features import build
-from mlops.training import load_spec
+from mlops.registry import start_run
+from mlops.training import find_spec
 from mlops.warehouse import Warehouse
 
-SPEC = load_spec(Path(__file__).parents[2] / "specs/gbm_d1.toml")
+SPEC = find_spec("stocks_d1/gbm")
 
 
 def plant(warehouse: Warehouse, fault: str) -> None:
@@ -39,15 +39,8 @@ def plant(warehouse: Warehouse, fault: str) -> None:
 
 def add_run(warehouse: Warehouse) -> UUID:
     """Materialise the training set of a run as of AS_OF and return the run's id."""
-    run_id = uuid4()
     with warehouse.begin(Role.WORKER) as connection:
-        connection.execute(
-            text(
-                "INSERT INTO ml.runs (run_id, model, as_of, status, spec)"
-                " VALUES (:run_id, :model, :as_of, 'running', CAST(:spec AS jsonb))"
-            ),
-            {"run_id": run_id, "model": SPEC.model, "as_of": AS_OF, "spec": SPEC.model_dump_json()},
-        )
+        run_id = start_run(connection, SPEC, AS_OF)
         materialise(connection, run_id, SPEC, AS_OF)
     return run_id
 

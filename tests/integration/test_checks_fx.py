@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from pathlib import Path
-from uuid import uuid4
 
 import bars as market
 import numpy as np
@@ -19,14 +17,16 @@ from mlops import checks
 from mlops.datasets import materialise
 from mlops.domain import Role
 from mlops.features import build
+from mlops.registry import start_run
 from mlops.sources import FileSource, ingest_bars
 from mlops.sources.calendars import extend_sessions
-from mlops.training import load_spec
+from mlops.spec import UniverseSpec
+from mlops.training import find_spec
 from mlops.warehouse import Warehouse
 from mlops.warehouse.databases import beside
 
-SPEC = load_spec(Path(__file__).parents[2] / "specs/gbm_d1.toml").model_copy(
-    update={"model": "fx_h1", "timeframe": "h1"}
+SPEC = find_spec("stocks_d1/gbm").model_copy(
+    update={"model": "fx_h1", "timeframe": "h1", "universe": UniverseSpec(asset_class="fx")}
 )
 TRAINED = datetime(2018, 12, 21, 22, tzinfo=UTC)
 
@@ -56,15 +56,8 @@ def traded(server_url: str, template: str, tmp_path_factory: pytest.TempPathFact
 
 
 def test_years_of_two_pairs_pass_before_training(traded: Warehouse) -> None:
-    run_id = uuid4()
     with traded.begin(Role.WORKER) as connection:
-        connection.execute(
-            text(
-                "INSERT INTO ml.runs (run_id, model, as_of, status, spec) "
-                "VALUES (:run_id, :model, :as_of, 'running', CAST(:spec AS jsonb))"
-            ),
-            {"run_id": run_id, "model": SPEC.model, "as_of": TRAINED, "spec": SPEC.model_dump_json()},
-        )
+        run_id = start_run(connection, SPEC, TRAINED)
         chosen = materialise(connection, run_id, SPEC, TRAINED)
     assert chosen.n_used > 70_000
     report = checks.training(traded, run_id, TRAINED)

@@ -59,7 +59,7 @@ def test_the_three_commands_say_what_is_stored(featured: Warehouse) -> None:
 
     shown = forecastle(featured, "forecast", "--as-of", days[1].isoformat()).stdout
     assert "AAPL" in shown
-    assert "tiny v1, in production: 5 symbols at 4 horizons, 0 forecasts made, 20 there already" in " ".join(
+    assert "tiny v1 (linear), in production: 5 symbols at 4 horizons, 0 forecasts made, 20 there already" in " ".join(
         shown.split()
     )
     assert "Skill of MAE over naive on its test part: h1 -0.5%, h5 -2.5%, h10 -5.0%, h20 -10.0%" in shown
@@ -74,7 +74,7 @@ def test_the_three_commands_say_what_is_stored(featured: Warehouse) -> None:
     unknown = forecastle(featured, *at, "--symbol", "TULIP")
     assert unknown.returncode == 2
     assert "there is no forecast of 'TULIP'" in unknown.stderr
-    assert first["versions"][0]["quarantined"] == 0
+    assert first["versions"][0]["refused"] == {}
 
     nope = forecastle(featured, "models", "list", "nope")
     assert (nope.returncode, nope.stderr) == (1, "error: There is no model 'nope'; there is tiny.\n")
@@ -105,9 +105,9 @@ def test_the_three_commands_say_what_is_stored(featured: Warehouse) -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (("forecast",), "Train one: `forecastle train specs/gbm_d1.toml`"),
-        (("forecast", "--model", "mine"), "Train one: `forecastle train specs/mine.toml`"),
-        (("drift",), "Train one: `forecastle train specs/gbm_d1.toml`"),
+        (("forecast",), "Train one: `forecastle train stocks_d1/gbm`"),
+        (("forecast", "--model", "mine"), "No version of mine is in production"),
+        (("drift",), "Train one: `forecastle train stocks_d1/gbm`"),
         (("outcomes",), "Build them: `forecastle features build`"),
         (("forecast", "--as-of", "yesterday"), "is not a date or time"),
     ],

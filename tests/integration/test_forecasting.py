@@ -48,7 +48,7 @@ def test_newest_row_of_each_symbol_is_forecast_at_each_horizon(world: World) -> 
     report = forecast(world.warehouse, world.close_of(80))
 
     only = report.versions[0]
-    assert (report.made, report.present, only.symbols, only.incomplete, only.stale) == (12, 0, 3, 0, 0)
+    assert (report.made, report.present, only.symbols, only.refused) == (12, 0, 3, {})
     assert only.version == ModelVersion("tiny", 1)
     rows = world.rows(STORED)
     assert {row.ts for row in rows} == {world.close_of(80) - timedelta(hours=6, minutes=30)}
@@ -126,7 +126,7 @@ def test_row_with_a_null_is_counted_and_not_forecast(world: World) -> None:
         id=world.ids["IBM"], as_of=world.close_of(80),
     )  # fmt: skip
     only = forecast(world.warehouse, world.close_of(80)).versions[0]
-    assert (only.symbols, only.incomplete, only.made) == (2, 1, 8)
+    assert (only.symbols, only.refused, only.made) == (2, {"incomplete": 1}, 8)
     assert world.ids["IBM"] not in {row.symbol_id for row in world.rows(STORED)}
 
 
@@ -137,7 +137,7 @@ def test_symbol_more_than_five_sessions_behind_is_stale(world: World, behind: in
         id=world.ids["IBM"], as_of=world.close_of(80 - behind),
     )  # fmt: skip
     only = forecast(world.warehouse, world.close_of(80)).versions[0]
-    assert (only.stale, only.symbols) == (stale, 3 - stale)
+    assert (only.refused.get("stale", 0), only.symbols) == (stale, 3 - stale)
 
 
 def test_row_known_later_than_its_bar_is_not_used_before(world: World) -> None:
@@ -159,9 +159,9 @@ def test_row_known_later_than_its_bar_is_not_used_before(world: World) -> None:
 def test_no_production_model_says_which_command_trains_one(warehouse: Warehouse) -> None:
     world = World(warehouse).build()
     register(warehouse, world.close_of(59), alias="staging")
-    with pytest.raises(NoProductionModelError, match=r"forecastle train specs/gbm_d1\.toml"):
+    with pytest.raises(NoProductionModelError, match="forecastle train stocks_d1/gbm"):
         forecast(warehouse, world.close_of(80))
-    with pytest.raises(NoProductionModelError, match=r"forecastle train specs/tiny\.toml"):
+    with pytest.raises(NoProductionModelError, match="No version of tiny is in production"):
         forecast(warehouse, world.close_of(80), model="tiny")
 
 
@@ -170,18 +170,113 @@ def test_every_model_in_production_forecasts_and_one_can_be_asked_for(world: Wor
     assert [each.made for each in forecast(world.warehouse, world.close_of(80), model="other").versions] == [6]
     report = forecast(world.warehouse, world.close_of(80))
     assert [(each.version.model, each.made, each.present) for each in report.versions] == [
-        ("other", 0, 6),
         ("tiny", 12, 0),
+        ("other", 0, 6),
     ]
 
 
 def test_new_production_version_forecasts_beside_the_old(world: World) -> None:
     forecast(world.warehouse, world.close_of(80))
     register(world.warehouse, world.close_of(70), version=2, alias=None)
-    with world.warehouse.begin() as connection:
-        point(connection, "production", "tiny", 2)
+    point(world.warehouse, "production", "tiny", 2)
     assert forecast(world.warehouse, world.close_of(80)).made == 12
     assert {row.version for row in world.rows(STORED)} == {1, 2}
+
+
+def test_a_challenger_forecasts_in_the_shadow(world: World) -> None:
+    register(world.warehouse, world.close_of(59), version=2, candidate="other", alias="challenger")
+    report = forecast(world.warehouse, world.close_of(80))
+    assert [(each.version.version, each.candidate, each.role, each.made) for each in report.versions] == [
+        (1, "linear", "production", 12),
+        (2, "other", "challenger", 12),
+    ]
+    assert {each.version.version for each in newest(world.warehouse, world.close_of(80))} == {1}
+    runs = world.rows("SELECT * FROM ml.forecast_runs ORDER BY version")
+    assert [(run.role, run.status, run.n_symbols, run.n_made, run.n_present) for run in runs] == [
+        ("production", "succeeded", 3, 12, 0),
+        ("challenger", "succeeded", 3, 12, 0),
+    ]
+    assert {run.provider for run in runs} == {"CPUExecutionProvider"}
+    assert {(row.version, row.run_id) for row in world.rows(STORED)} == {(run.version, run.run_id) for run in runs}
+
+
+@pytest.mark.parametrize("broken", ["challenger", "production"])
+def test_a_version_that_is_broken_is_a_row_and_stops_no_other(
+    world: World, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its transaction is its own: what another one says is there, whichever of the two comes first."""
+    crossing = np.tile([0.5, -0.5, 0.5], (1, len(HORIZONS), 1))
+    impossible = saying(crossing, np.full((1, len(HORIZONS), 3), 1 / 3), feature_set_version=FEATURE_SET)
+    model = "tiny" if broken == "challenger" else "broken"
+    register(
+        world.warehouse, world.close_of(59), model=model, version=2, candidate="bad", alias=broken, artifact=impossible
+    )
+    if broken == "challenger":
+        report = forecast(world.warehouse, world.close_of(80))
+        assert [each.made for each in report.versions] == [12, 0]
+        assert "quantiles that cross" in str(report.versions[1].error)
+        assert "tiny v2, a challenger, could not forecast" in caplog.text
+    else:
+        with pytest.raises(ScoringError, match="quantiles that cross"):
+            forecast(world.warehouse, world.close_of(80))
+    assert {(row.model, row.version) for row in world.rows(STORED)} == {("tiny", 1)}
+    runs = world.rows("SELECT * FROM ml.forecast_runs ORDER BY version")
+    assert [(run.status, run.n_made) for run in runs] == [("succeeded", 12), ("failed", None)]
+    assert "quantiles that cross" in runs[1].error
+
+
+def test_each_symbol_without_a_forecast_has_its_reason(world: World) -> None:
+    """A NULL feature, and a symbol with a bar and no feature row yet."""
+    world.owner(
+        "UPDATE features.technical SET rsi_14 = NULL WHERE symbol_id = :i AND as_of = :t",
+        i=world.ids["IBM"],
+        t=world.close_of(80),
+    )
+    world.owner(
+        "INSERT INTO market.symbols (ticker, asset_class, exchange, timezone) "
+        "VALUES ('NEW', 'equity', 'XNYS', 'America/New_York'), ('NONE', 'equity', 'XNYS', 'America/New_York')"
+    )
+    world.owner(
+        "INSERT INTO market.bars (symbol_id, timeframe, ts, known_at, recorded_at, open, high, low, close, volume) "
+        "SELECT id, 'd1', :ts, :known, :known, 1, 1, 1, 1, 1 FROM market.symbols WHERE ticker = 'NEW'",
+        ts=world.close_of(80) - timedelta(hours=6),
+        known=world.close_of(80),
+    )
+    [only] = forecast(world.warehouse, world.close_of(80)).versions
+    assert (only.symbols, only.refused) == (2, {"history": 1, "incomplete": 1})
+    rows = world.rows(
+        "SELECT ticker, reason, array_agg(horizon ORDER BY horizon) AS horizons FROM ml.refusals "
+        "JOIN market.symbols ON id = symbol_id GROUP BY ticker, reason ORDER BY ticker"
+    )
+    assert [tuple(row) for row in rows] == [("IBM", "incomplete", [1, 5, 10, 20]), ("NEW", "history", [1, 5, 10, 20])]
+
+
+def test_only_symbols_of_the_universe_are_forecast(world: World) -> None:
+    world.owner(
+        "INSERT INTO market.universes (universe, symbol_id, ts, until, known_at) "
+        "SELECT 'two', id, '2019-01-01', CASE ticker WHEN 'IBM' THEN CAST(:left AS timestamptz) END, '2019-01-01' "
+        "FROM market.symbols WHERE ticker IN ('AAPL', 'IBM')",
+        left=world.close_of(90),
+    )
+    register(world.warehouse, world.close_of(59), model="listed", version=2, universe={"list": "two"})
+    for bar, tickers in ((80, {"AAPL", "IBM"}), (95, {"AAPL"})):
+        forecast(world.warehouse, world.close_of(bar), model="listed")
+        said = world.rows(
+            "SELECT DISTINCT ticker FROM ml.predictions JOIN market.symbols ON id = symbol_id WHERE as_of = :t",
+            t=world.close_of(bar),
+        )
+        assert {row.ticker for row in said} == tickers
+
+
+def test_a_promoted_challenger_keeps_what_it_said_and_leaves_the_shadow(world: World) -> None:
+    register(world.warehouse, world.close_of(59), version=2, candidate="other", alias="challenger")
+    forecast(world.warehouse, world.close_of(80))
+    point(world.warehouse, "production", "tiny", 2)
+    report = forecast(world.warehouse, world.close_of(80))
+    assert [(each.version.version, each.role, each.made, each.present) for each in report.versions] == [
+        (2, "production", 0, 12)
+    ]
+    assert {each.version.version for each in newest(world.warehouse, world.close_of(80))} == {2}
 
 
 def test_version_that_knows_the_future_is_refused(world: World) -> None:
@@ -348,14 +443,14 @@ def test_a_symbol_in_quarantine_is_not_forecast_and_the_others_are(world: World)
     world.owner("UPDATE monitoring.check_results SET quarantined = NOT success WHERE run_id = :run_id", run_id=run_id)
 
     before = forecast(world.warehouse, world.close_of(80)).versions[0]
-    assert (before.symbols, before.quarantined, before.made) == (3, 0, 12)
+    assert (before.symbols, before.refused, before.made) == (3, {}, 12)
     during = forecast(world.warehouse, world.close_of(82)).versions[0]
-    assert (during.symbols, during.quarantined, during.made) == (2, 1, 8)
+    assert (during.symbols, during.refused, during.made) == (2, {"quarantined": 1}, 8)
     assert "IBM" not in {each.ticker for each in newest(world.warehouse, world.close_of(82), model="tiny")
                          if each.as_of == world.close_of(82)}  # fmt: skip
     checked(world, 83, "market")
     after = forecast(world.warehouse, world.close_of(83)).versions[0]
-    assert (after.symbols, after.quarantined, after.made) == (3, 0, 12)
+    assert (after.symbols, after.refused, after.made) == (3, {}, 12)
 
 
 @pytest.mark.parametrize("suite", DAILY_SUITES)

@@ -17,7 +17,7 @@ from mlops.sources import SampleSource, ingest_bars
 from mlops.warehouse import Warehouse
 
 FORECASTLE = Path(sys.executable).with_name("forecastle")
-SPEC = Path(__file__).parents[2] / "specs" / "gbm_d1.toml"
+SPEC = Path(__file__).parents[2] / "specs" / "stocks_d1" / "gbm.toml"
 LINE = "Interrupted. What was complete stays; what was going on left nothing half done.\n"
 
 DBT = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'dbt'"

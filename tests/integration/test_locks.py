@@ -20,7 +20,7 @@ from mlops.warehouse.bookkeeping import job_run
 from mlops.warehouse.locks import take_lock
 
 AS_OF = datetime(2017, 6, 30, 22, 30, tzinfo=UTC)
-NAMES = ("job:daily", "job:forecast", "train:gbm_d1", "market.bars", "ml.predictions", "features.build", "migrate")
+NAMES = ("job:daily", "job:forecast", "train:stocks_d1", "market.bars", "ml.predictions", "features.build", "migrate")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def owned(server_url: str) -> Iterator[tuple[str, str]]:
     administer(
         server_url,
         f"CREATE ROLE {name} LOGIN PASSWORD 'x' CREATEROLE",
-        f"GRANT forecastle_owner, forecastle_dbt, forecastle_worker, forecastle_analyst TO {name}",
+        f"GRANT forecastle_owner, forecastle_dbt, forecastle_worker, forecastle_approver, forecastle_analyst TO {name}",
         f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0",
     )
     there = beside(server_url, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Iterator
 
@@ -132,3 +133,73 @@ def test_each_schema_belongs_to_who_fills_it(featured: Warehouse) -> None:
     with featured.begin(role=None) as connection:
         owners = {tuple(row) for row in connection.execute(text(query), {"spaces": ours})}
     assert owners == {(space, "forecastle_dbt" if space in DERIVED else "forecastle_owner") for space in ours}
+
+
+def test_the_worker_places_a_version_and_never_promotes(world: World) -> None:
+    register(world.warehouse, world.close_of(40), version=2, candidate="other", alias="challenger")
+    for statement in ("SELECT ml.promote('tiny', 2, 'mine')", "SELECT ml.rollback('tiny', 'mine')"):
+        with pytest.raises(WarehouseError, match="permission denied"), world.warehouse.begin(Role.WORKER) as connection:
+            connection.execute(text(statement))
+    with pytest.raises(WarehouseError, match=r"only ml\.promote"), world.warehouse.begin(Role.WORKER) as connection:
+        connection.execute(text("SELECT ml.place_version('tiny', 2, 'production', 'mine')"))
+    with pytest.raises(WarehouseError, match="permission denied"), world.warehouse.begin(Role.APPROVER) as connection:
+        connection.execute(text("SELECT * FROM ml.versions"))
+    assert [(row.alias, row.version) for row in world.rows("SELECT * FROM ml.aliases ORDER BY alias")] == [
+        ("challenger", 2),
+        ("production", 1),
+    ]
+
+
+def test_a_rollback_goes_one_further_back_each_time(world: World) -> None:
+    """Promoted are 2, 3, back to 2, then 4: behind 4 lie 2 and 1, and not 3, which was taken back."""
+
+    def call(statement: str) -> int | None:
+        with world.warehouse.begin(Role.APPROVER) as connection:
+            result: int | None = connection.execute(text(f"SELECT ml.{statement}")).scalar_one()
+            return result
+
+    for version in (2, 3, 4):
+        register(world.warehouse, world.close_of(40), version=version, alias=None)
+    assert [call("promote('tiny', 2, 'a')"), call("promote('tiny', 3, 'b')")] == [1, 2]
+    assert call("rollback('tiny', 'c')") == 2
+    assert call("promote('tiny', 4, 'd')") == 2
+    assert [call("rollback('tiny', 'e')"), call("rollback('tiny', 'f')")] == [2, 1]
+    with pytest.raises(WarehouseError, match="no version of tiny was in production before v1"):
+        call("rollback('tiny', 'g')")
+    moves = world.rows("SELECT kind, from_version, to_version, moved_by = session_user AS by_us FROM ml.alias_moves")
+    assert [tuple(move) for move in moves] == [
+        ("registration", None, 1, True), ("promotion", 1, 2, True), ("promotion", 2, 3, True),
+        ("rollback", 3, 2, True), ("promotion", 2, 4, True), ("rollback", 4, 2, True), ("rollback", 2, 1, True),
+    ]  # fmt: skip
+
+
+def test_a_newer_version_takes_the_alias_from_its_own_candidate_only(world: World) -> None:
+    for version, candidate in ((2, "a"), (3, "b"), (4, "a")):
+        register(world.warehouse, world.close_of(40), version=version, candidate=candidate, alias="challenger")
+    held = world.rows("SELECT version FROM ml.aliases WHERE alias = 'challenger' ORDER BY version")
+    assert [row.version for row in held] == [3, 4]
+
+
+def test_two_promotions_at_once_follow_each_other(world: World) -> None:
+    for version in (2, 3):
+        register(world.warehouse, world.close_of(40), version=version, alias=None)
+    with world.warehouse.begin(Role.APPROVER) as first:
+        first.execute(text("SELECT ml.promote('tiny', 2, 'first')"))
+        replaced: list[int] = []
+
+        def second() -> None:
+            with world.warehouse.begin(Role.APPROVER) as connection:
+                replaced.append(connection.execute(text("SELECT ml.promote('tiny', 3, 'second')")).scalar_one())
+
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        world.await_lock_waiters(1)
+    waiting.join(30)
+    assert replaced == [2]
+
+
+@pytest.mark.parametrize("table", ["specs", "version_inputs", "components"])
+def test_what_a_version_is_made_of_is_never_changed(world: World, table: str) -> None:
+    for role in (Role.WORKER, Role.OWNER):
+        with pytest.raises(WarehouseError, match=r"append-only|permission denied"), world.warehouse.begin(role) as c:
+            c.execute(text(f"UPDATE ml.{table} SET model = model"))

@@ -18,6 +18,7 @@ from mlops.warehouse import Warehouse
 
 SMALL = """
 model = "test_gbm"
+candidate = "gbm"
 family = "hist_gradient_boosting"
 timeframe = "d1"
 feature_set = "technical"
@@ -38,7 +39,7 @@ def test_train_prints_how_good_the_model_is_and_models_keeps_saying_so(featured:
     file.write_text(SMALL)
     result = run(featured, "train", str(file), "--as-of", "2012-06-30")
     assert result.exit_code == 0
-    assert "test_gbm v1 is production. First version: its checks held" in result.output
+    assert "test_gbm v1 is now in staging. Waits for promotion: its checks held" in result.output
     assert "left out: 20 label_unknown" in result.output
     for name in ("MAE, %", "RMSE, %", "pinball loss, %", "in 80 % band, %", "accuracy, %", "log loss"):
         assert result.output.count(name) == 2
@@ -48,6 +49,8 @@ def test_train_prints_how_good_the_model_is_and_models_keeps_saying_so(featured:
     assert (again["model"], again["version"], again["is_new"], again["alias"]) == ("test_gbm", 1, False, None)
     assert set(again["metrics"]["test"]) == {"1", "5"}
 
+    promoted = run(featured, "models", "promote", "test_gbm", "--version", "1", "--reason", "It is all there is.")
+    assert promoted.output == "test_gbm v1 is in production.\n"
     listed = run(featured, "models", "list").output
     assert "test_gbm v1" in listed
     assert "production" in listed
@@ -122,12 +125,45 @@ def test_a_history_that_is_too_short_is_refused(messages, featured: Warehouse, t
 def test_without_a_model_the_message_says_how_to_train_one(messages, warehouse: Warehouse, arguments) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     status, said = messages(*arguments, "--database-url", warehouse.plain_url)
     assert status == 1
-    assert "forecastle train specs/gbm_d1.toml" in " ".join(said.split())
+    assert "forecastle train stocks_d1/gbm" in " ".join(said.split())
 
 
 def test_an_empty_registry_lists_nothing(warehouse: Warehouse) -> None:
     assert "No version is registered" in run(warehouse, "models", "list").output
     assert run(warehouse, "models", "list", "--json").stdout.strip() == "[]"
+
+
+def test_what_is_promoted_can_be_taken_back(messages, featured: Warehouse, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    from datetime import UTC, datetime
+
+    from jobs.train import train
+
+    for leaves in (4, 5):
+        wanted = spec(max_iter=5, max_leaf_nodes=leaves)
+        train(featured, wanted, datetime(2012, 6, 30, tzinfo=UTC), check=lambda run_id, as_of: None)
+    why = ("--reason", "Better on the test part.")
+    assert run(featured, "models", "promote", "test_gbm", "--version", "2", *why).output == (
+        "test_gbm v2 is in production in place of v1; `forecastle models rollback test_gbm` takes that back.\n"
+    )
+    compared = json.loads(run(featured, "models", "compare", "--version", "1", "--version", "2", "--json").stdout)
+    assert [(each["horizon"], each["version"]) for each in compared] == [(1, 2), (1, 1), (5, 2), (5, 1)]
+    shown = json.loads(run(featured, "models", "show", "test_gbm", "--version", "1", "--json").stdout)
+    assert compared[1]["test_mae_skill"] == shown["metrics"]["test"]["1"]["mae"]["skill"]
+    table = run(featured, "models", "compare", "test_gbm", "--version", "1", "--version", "2").output
+    assert max(map(len, table.splitlines())) <= 80
+    assert "production" in table
+    url = ("--database-url", featured.plain_url)
+    for arguments, said in (
+        (("promote", "test_gbm", "--version", "2", *why), "Test_gbm v2 is in production already"),
+        (("promote", "test_gbm", "--version", "7", *why), "There is no test_gbm v7"),
+        (("promote", "test_gbm", "--version", "1", "--reason", ""), "No reason was given"),
+        (("compare", "test_gbm", "--version", "1", "--version", "9"), "There is no test_gbm v9"),
+    ):
+        status, error = messages("models", *arguments, *url)
+        assert (status, said in " ".join(error.split())) == (1, True), error
+    assert run(featured, "models", "rollback", "test_gbm").output == "test_gbm v1 is in production again.\n"
+    status, error = messages("models", "rollback", "test_gbm", *url)
+    assert (status, "No version of test_gbm was in production before v1" in " ".join(error.split())) == (1, True)
 
 
 def test_export_never_overwrites_by_itself(messages, featured: Warehouse, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001

@@ -15,6 +15,7 @@ from importlib.metadata import version as package_version
 from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -29,6 +30,7 @@ from mlops.datasets import fingerprint, materialise, read_matrix
 from mlops.domain import TECHNICAL_FEATURES, ModelVersion, Role
 from mlops.exceptions import (
     ArtifactCorruptError,
+    DatasetError,
     GateClosedError,
     JobBusyError,
     NoProductionModelError,
@@ -189,13 +191,13 @@ def test_a_test_window_of_other_days_was_not_seen_before(featured: Warehouse) ->
 def test_a_first_version_may_be_told_to_wait(featured: Warehouse) -> None:
     result = trained(featured, spec(max_iter=5, promotion={"first": "staging"}))
     assert result.registered.alias == "staging"
-    with featured.begin() as connection, pytest.raises(NoProductionModelError, match="forecastle train specs/test_gbm"):
+    with featured.begin() as connection, pytest.raises(NoProductionModelError, match="No version of test_gbm is in"):
         production(connection, "test_gbm")
 
 
 def test_with_two_models_in_production_one_has_to_be_named(featured: Warehouse) -> None:
     trained(featured)
-    trained(featured, spec(max_iter=5, model="other"))
+    trained(featured, spec(max_iter=5, model="other", horizons=(10, 20)))
     with featured.begin() as connection:
         with pytest.raises(RegistryError, match="other, test_gbm"):
             production(connection)
@@ -205,12 +207,84 @@ def test_with_two_models_in_production_one_has_to_be_named(featured: Warehouse) 
             show(connection, ModelVersion("other", 2))
         with pytest.raises(RegistryError, match="There is no other v2"):
             load_artifact(connection, ModelVersion("other", 2))
-    # both say the same, so they share their bytes
-    assert counts(featured)["artifacts"] == 1
+
+
+def test_what_says_the_same_shares_its_bytes(featured: Warehouse) -> None:
+    trained(featured)
+    second = trained(featured, spec(max_iter=5, candidate="twin")).registered
+    assert (second.version.version, second.is_new, second.alias) == (2, True, "staging")
+    assert (counts(featured)["versions"], counts(featured)["artifacts"]) == (2, 1)
+
+
+def test_another_model_may_not_answer_for_the_same_symbols(featured: Warehouse) -> None:
+    trained(featured)
+    with pytest.raises(RegistryError, match=r"test_gbm forecasts AAPL in d1 already.*`model = \"test_gbm\"`"):
+        trained(featured, spec(max_iter=5, model="other", horizons=(5, 10)))
+    assert [row.model for row in query(featured, "SELECT model FROM ml.models")] == ["test_gbm"]
+    fx = spec(max_iter=5, model="fx", universe={"asset_class": "fx"})
+    with pytest.raises(DatasetError, match=r"no d1 row to train on.*other symbols under \[universe\]"):
+        trained(featured, fx)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"), [({"horizons": (1,)}, "horizons"), ({"universe": {"exchange": "XNYS"}}, "universe")]
+)
+def test_candidates_of_a_model_ask_the_same(featured: Warehouse, changes: dict[str, Any], what: str) -> None:
+    trained(featured)
+    with pytest.raises(RegistryError, match=rf"test_gbm is asked with {what} .* test_gbm/late says"):
+        trained(featured, spec(max_iter=5, candidate="late", **changes))
+    assert statuses(featured) == ["succeeded"]
+
+
+def test_a_model_without_a_version_is_declared_anew(featured: Warehouse) -> None:
+    with pytest.raises(DatasetError):
+        trained(featured, spec(max_iter=5, universe={"exchange": "XTKS"}))
+    assert trained(featured, spec(max_iter=5, universe={"asset_class": "equity"})).registered.is_new
+    [row] = query(featured, "SELECT universe FROM ml.models")
+    assert row.universe == {"asset_class": "equity"}
+
+
+def test_only_symbols_of_the_universe_are_trained_on(featured: Warehouse) -> None:
+    """On the list are two stocks; one left it in 2008: its rows from then on are none of the question's."""
+    for ticker, until in (("AAPL", None), ("IBM", datetime(2008, 1, 1, tzinfo=UTC))):
+        query(
+            featured,
+            "INSERT INTO market.universes (universe, symbol_id, ts, until, known_at) SELECT 'two', id, '1990-01-01', "
+            ":until, '1990-01-01' FROM market.symbols WHERE ticker = :ticker RETURNING 1",
+            ticker=ticker,
+            until=until,
+        )
+    seen: dict[str, datetime] = {}
+
+    def look(run_id: UUID, as_of: datetime) -> None:
+        rows = query(
+            featured,
+            "SELECT ticker, max(as_of) AS newest FROM ml.training_rows JOIN market.symbols ON id = symbol_id "
+            "WHERE run_id = :run_id GROUP BY ticker",
+            run_id=run_id,
+        )
+        seen.update({str(row.ticker): row.newest for row in rows})
+
+    result = trained(featured, spec(max_iter=5, universe={"list": "two"}), check=look)
+    assert sorted(seen) == ["AAPL", "IBM"]
+    assert datetime(2007, 12, 20, tzinfo=UTC) < seen["IBM"] < datetime(2008, 1, 1, tzinfo=UTC)
+    assert seen["AAPL"] > datetime(2013, 2, 1, tzinfo=UTC)
+    assert result.dataset.symbols == 2
+
+
+def test_a_symbol_with_too_few_bars_is_not_in_the_universe(featured: Warehouse) -> None:
+    n = {row.ticker: row.n for row in query(
+        featured,
+        "SELECT ticker, count(*) AS n FROM market.bars JOIN market.symbols ON id = symbol_id "
+        "WHERE known_at <= :as_of GROUP BY ticker", as_of=AS_OF,
+    )}  # fmt: skip
+    fewest = min(n, key=lambda ticker: n[ticker])
+    result = trained(featured, spec(max_iter=5, universe={"minimum_bars": n[fewest] + 1}))
+    assert result.dataset.symbols == len(n) - 1
 
 
 def test_without_a_model_the_error_says_which_command_trains_one(warehouse: Warehouse) -> None:
-    with warehouse.begin() as connection, pytest.raises(NoProductionModelError, match="forecastle train specs/gbm_d1"):
+    with warehouse.begin() as connection, pytest.raises(NoProductionModelError, match="forecastle train stocks_d1/gbm"):
         production(connection)
 
 
@@ -239,8 +313,13 @@ def registered(server_url: str, featured_template: str) -> Iterator[Warehouse]:
 
 def test_nobody_points_an_alias_without_saying_why(registered: Warehouse) -> None:
     with pytest.raises(WarehouseError, match="check constraint"), registered.begin() as connection:
+        connection.execute(text("SELECT ml.place_version('test_gbm', 1, 'staging', '')"))
+    with pytest.raises(WarehouseError, match="permission denied"), registered.begin() as connection:
         connection.execute(
-            text("INSERT INTO ml.alias_moves (model, alias, to_version, reason) VALUES ('test_gbm', 'staging', 1, '')")
+            text(
+                "INSERT INTO ml.alias_moves (model, alias, to_version, kind, reason) "
+                "VALUES ('test_gbm', 'staging', 1, 'registration', 'because')"
+            )
         )
     with pytest.raises(WarehouseError, match="permission denied"), registered.begin() as connection:
         connection.execute(text("UPDATE ml.aliases SET version = 2"))

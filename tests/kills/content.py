@@ -28,6 +28,15 @@ _BY_HAND = {
         SELECT DISTINCT model, as_of, status, n_train, n_validation, n_test, n_excluded, metrics::text
         FROM ml.runs WHERE status NOT IN ('abandoned', 'failed')
     """,
+    # A version that was killed after it had answered answers again, and makes nothing new.
+    ("ml", "forecast_runs"): """
+        SELECT DISTINCT model, version, role, as_of, status, n_symbols, n_made + n_present, n_refused
+        FROM ml.forecast_runs WHERE status <> 'failed'
+    """,
+    ("ml", "refusals"): """
+        SELECT DISTINCT model, version, as_of, ticker, horizon, reason
+        FROM ml.refusals JOIN ml.forecast_runs USING (run_id) JOIN market.symbols ON id = symbol_id
+    """,
     ("monitoring", "job_runs"): """
         SELECT DISTINCT job, as_of, state FROM monitoring.job_runs WHERE state NOT IN ('abandoned', 'failed')
     """,

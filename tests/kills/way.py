@@ -12,6 +12,7 @@ from bars import sample_bars
 
 SPEC = """
 model = "killed"
+candidate = "gbm"
 family = "hist_gradient_boosting"
 timeframe = "d1"
 feature_set = "technical"
@@ -22,6 +23,9 @@ seed = 7
 max_iter = 5
 max_leaf_nodes = 4
 min_samples_leaf = 50
+
+[promotion]
+first = "production"
 
 [drift]
 minimum_predictions = 5

@@ -100,6 +100,19 @@ def test_functions_pin_their_search_path(featured: Warehouse) -> None:
         assert unpinned.scalars().all() == ["staging.change_when_free"]
 
 
+NEWER = {
+    "0010": ("ml.forecast_runs", "ml.refusals", "market.universes"),
+}
+"""Tables that older revisions have no place for: what they held is gone on the way down."""
+
+FORGOTTEN = {
+    "ml.predictions": ["run_id"],
+    "ml.models": ["universe", "created_at"],
+    "ml.specs": ["created_at"],
+    "ml.versions": ["n_symbols"],
+}
+"""What an older revision does not know of rows that it keeps."""
+
 ROWS = """
     SELECT table_schema || '.' || table_name AS name FROM information_schema.tables
     WHERE table_schema IN ('market', 'ml', 'features', 'labels', 'monitoring') AND table_type = 'BASE TABLE'
@@ -117,9 +130,16 @@ def test_rows_are_kept_on_the_way_down_and_up_again(warehouse: Warehouse, revisi
 
     def content() -> dict[str, list[str]]:
         with warehouse.begin(role=None) as connection:
-            tables = connection.execute(text(ROWS)).scalars().all()
+            tables = set(connection.execute(text(ROWS)).scalars()) - {
+                name for names in NEWER.values() for name in names
+            }
             return {
-                name: sorted(connection.execute(text(f"SELECT t::text FROM {name} AS t")).scalars().all())
+                name: sorted(
+                    connection.execute(
+                        text(f"SELECT CAST(to_jsonb(t) - CAST(:unknown AS text []) AS text) FROM {name} AS t"),
+                        {"unknown": FORGOTTEN.get(name, [])},
+                    ).scalars()
+                )
                 for name in tables
             }
 

@@ -54,7 +54,7 @@ DEFAULTS = {
     "INBOX_EXCHANGE": None,
     "INBOX_ASSET_CLASS": None,
     "YAHOO_SYMBOLS": "",
-    "SPEC": Path("specs/gbm_d1.toml"),
+    "SPEC": "stocks_d1/gbm",
     "DAILY_AT": "30 22 * * mon-fri",
     "RETRAIN_AT": "0 3 1 * *",
 }
@@ -104,7 +104,7 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
 def test_a_tilde_is_the_home_folder_without_a_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(f"FORECASTLE_{name}", "~/here")
-    assert getattr(load(), name.lower()) == tmp_path / "here"
+    assert Path(getattr(load(), name.lower())) == tmp_path / "here"
     monkeypatch.setenv(f"FORECASTLE_{name}", "~nobody-of-that-name/here")
     with pytest.raises(SettingsError, match=f"FORECASTLE_{name} cannot be used: .*home folder that there is not"):
         load()

@@ -12,12 +12,13 @@ import pytest
 
 from mlops.exceptions import SpecError
 from mlops.spec import DriftSpec, Spec, SplitSpec
-from mlops.training import family, load_spec, parse_spec
+from mlops.training import family, find_spec, load_spec, parse_spec, shipped_specs
 from mlops.training.families.hist_gradient_boosting import Hyperparameters
 
 SPECS = Path(__file__).parents[2] / "specs"
 WHOLE = """
 model = "mine"
+candidate = "gbm"
 family = "hist_gradient_boosting"
 timeframe = "d1"
 feature_set = "technical"
@@ -27,17 +28,18 @@ seed = 1
 
 
 def test_every_spec_that_is_shipped_can_be_read_and_written_again() -> None:
-    files = sorted(SPECS.glob("*.toml"))
-    assert files
-    for file in files:
-        spec = load_spec(file)
-        assert spec.model == file.stem
+    names = shipped_specs()
+    assert names == sorted(f"{file.parent.name}/{file.stem}" for file in SPECS.glob("*/*.toml"))
+    assert "stocks_d1/gbm" in names
+    for name in names:
+        spec = find_spec(name)
+        assert spec.name == name
         assert isinstance(spec.hyperparameters, family(spec.family).hyperparameters)
         assert parse_spec(json.loads(spec.model_dump_json())) == spec
 
 
 def test_what_a_spec_leaves_out_is_what_the_shipped_one_says() -> None:
-    assert load_spec(SPECS / "gbm_d1.toml").hyperparameters == Hyperparameters()
+    assert find_spec("stocks_d1/gbm").hyperparameters == Hyperparameters()
     assert parse_spec(tomllib.loads(WHOLE)).hyperparameters == Hyperparameters()
 
 
@@ -61,7 +63,7 @@ IMPOSSIBLE = {
     "[drift]\nwindow_days = 0x" + "f" * 100_000: "drift.window_days: .* less than or equal to 3650",
     "deep = " + "[" * 100_000: "nests its values too deep",
     "x = '" + "y" * (1 << 20) + "'": "more than a MiB",
-    '"' + "k" * 5000 + '" = 1': r"k{99}…: there is no such key here; there is model, family, timeframe",
+    '"' + "k" * 5000 + '" = 1': r"k{99}…: there is no such key here; there is model, candidate, family, timeframe",
     '"\\u001b[2J" = 1': r": \\x1b\[2J: there is no such key here",
 }
 
@@ -81,6 +83,7 @@ def test_all_faults_are_told_at_once_each_with_key_what_was_given_and_what_is_al
     file.write_text(
         """
         model = "Mine!"
+        candidate = "gbm"
         family = "random_forest"
         timeframe = "d2"
         feature_set = "technical"
@@ -143,3 +146,19 @@ def test_a_whole_number_will_do_where_a_fraction_may_stand(tmp_path: Path) -> No
     file = tmp_path / "spec.toml"
     file.write_text(f"{WHOLE}[hyperparameters]\nlearning_rate = 1\n")
     assert load_spec(file).hyperparameters.learning_rate == 1
+
+
+def test_a_name_is_looked_for_here_and_then_among_what_is_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_spec("stocks_d1/gbm").seed == 20110
+    own = tmp_path / "specs" / "stocks_d1" / "gbm.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text((SPECS / "stocks_d1" / "gbm.toml").read_text().replace("20110", "4"))
+    assert find_spec("stocks_d1/gbm").seed == 4
+    own.rename(own.with_name("other.toml"))
+    with pytest.raises(SpecError, match=r"specs/stocks_d1/other\.toml declares stocks_d1/gbm. Rename the file"):
+        find_spec("stocks_d1/other")
+    with pytest.raises(SpecError, match=r"no specification stocks_d1/none.*there is stocks_d1/band, stocks_d1/forest"):
+        find_spec("stocks_d1/none")

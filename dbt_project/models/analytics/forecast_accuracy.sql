@@ -62,8 +62,11 @@ select
     1 - windows.absolute_error / nullif(windows.naive_absolute_error, 0) as skill,
     windows.hits / windows.n::double precision as directional_accuracy,
     windows.covered / windows.n::double precision as coverage_80,
-    windows.majority_hits / windows.n::double precision as majority_accuracy
+    windows.majority_hits / windows.n::double precision as majority_accuracy,
+    versions.candidate
 from rolled
+left join {{ source('ml', 'versions') }} as versions
+    on rolled.model = versions.model and rolled.version = versions.version
 cross join lateral (
     values
     {% for days in windows -%}

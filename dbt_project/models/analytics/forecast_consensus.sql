@@ -1,4 +1,4 @@
--- The opinion is that of the mean probabilities; agreement is the share of models whose own direction is the same.
+-- The opinion is that of the mean probabilities; agreement is the share of versions whose own direction is the same.
 with opinions as (
     select
         predictions.symbol_id,
@@ -17,11 +17,10 @@ with opinions as (
         count(*) filter (where predictions.direction = 'BULLISH') as n_bullish,
         count(*) filter (where predictions.direction = 'NEUTRAL') as n_neutral,
         count(*) filter (where predictions.direction = 'BEARISH') as n_bearish
-    from {{ source('ml', 'aliases') }} as aliases
+    from {{ source('ml', 'serving') }} as serving
     inner join {{ source('ml', 'predictions') }} as predictions
-        on aliases.model = predictions.model and aliases.version = predictions.version
+        on serving.model = predictions.model and serving.version = predictions.version
     inner join {{ ref('stg_symbols') }} as symbols on predictions.symbol_id = symbols.symbol_id
-    where aliases.alias = 'production'
     group by predictions.symbol_id, symbols.ticker, predictions.timeframe, predictions.horizon, predictions.as_of
 ),
 

@@ -1,5 +1,7 @@
 -- Each newest forecast is looked up by the key of ml.predictions, so that one symbol costs a handful of index probes
--- however many forecasts there are. `distinct on` holds the grain where two models of one timeframe are in production.
+-- however many forecasts there are. Two models are not let answer for one symbol; where they do all the same, since they are
+-- from before that was held to, the newer forecast stands, of two as of one moment that of the model which says whom it is
+-- for, or else of the older model.
 select distinct on (symbols.symbol_id, symbols.ticker, versions.timeframe, horizons.horizon)
     symbols.symbol_id,
     symbols.ticker,
@@ -16,10 +18,10 @@ select distinct on (symbols.symbol_id, symbols.ticker, versions.timeframe, horiz
     newest.probability_bearish,
     versions.model,
     versions.version,
-    newest.made_at
-from {{ source('ml', 'aliases') }} as aliases
-inner join {{ source('ml', 'versions') }} as versions
-    on aliases.model = versions.model and aliases.version = versions.version
+    newest.made_at,
+    versions.situation,
+    versions.candidate
+from {{ source('ml', 'serving') }} as versions
 cross join lateral unnest(versions.horizons) as horizons (horizon)
 cross join {{ ref('stg_symbols') }} as symbols
 cross join lateral (
@@ -34,11 +36,13 @@ cross join lateral (
     order by predictions.as_of desc
     limit 1
 ) as newest
-where aliases.alias = 'production'
+where versions.role = 'production'
 order by
     symbols.symbol_id,
     symbols.ticker,
     versions.timeframe,
     horizons.horizon,
     newest.as_of desc,
+    versions.universe is null,
+    versions.model_created_at,
     versions.model

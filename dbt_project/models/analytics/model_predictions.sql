@@ -28,7 +28,9 @@ select
         when 'BULLISH' then predictions.probability_bullish
         when 'NEUTRAL' then predictions.probability_neutral
         else predictions.probability_bearish
-    end as confidence
+    end as confidence,
+    coalesce(runs.role, 'production') as role,
+    predictions.run_id
 from {{ source('ml', 'predictions') }} as predictions
 inner join {{ ref('stg_symbols') }} as symbols on predictions.symbol_id = symbols.symbol_id
 -- In this order, what differs most comes first when both sides are sorted.
@@ -40,3 +42,5 @@ left join {{ source('ml', 'outcomes') }} as outcomes
         and predictions.timeframe = outcomes.timeframe
         and predictions.model = outcomes.model
         and predictions.version = outcomes.version
+-- What asks for none of its columns does not pay for it.
+left join {{ source('ml', 'forecast_runs') }} as runs on predictions.run_id = runs.run_id

@@ -1,7 +1,7 @@
 SELECT
-    registry.model,
+    registry.stage,
+    registry.candidate,
     registry.version,
-    registry.data_to::date AS data_to,
     test.key::integer AS horizon,
     (test.value ->> 'n')::integer AS n_test,
     round(100 * (test.value -> 'mae' ->> 'skill')::numeric, 1) AS mae,
@@ -9,5 +9,5 @@ SELECT
     round(100 * (test.value -> 'accuracy' ->> 'skill')::numeric, 1) AS accuracy
 FROM model_registry AS registry
 CROSS JOIN LATERAL jsonb_each(registry.metrics -> 'test') AS test
-WHERE registry.stage = 'production'
-ORDER BY registry.model, horizon;
+WHERE registry.stage IN ('production', 'challenger')
+ORDER BY registry.stage DESC, registry.version, horizon;

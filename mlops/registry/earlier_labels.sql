@@ -1,0 +1,12 @@
+-- What the labels of a model's versions go by.
+-- Grain: one row per version.
+SELECT
+    version.major, version.minor, version.patch, version.candidate, version.family, version.hyperparameters,
+    jsonb_agg(
+        jsonb_build_array(input.input, input.kind, input.feature_set, input.feature_set_version, input.features)
+        ORDER BY input.input
+    ) AS inputs
+FROM ml.versions AS version
+INNER JOIN ml.version_inputs AS input USING (model, version)
+WHERE version.model = :model
+GROUP BY version.model, version.version

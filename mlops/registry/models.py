@@ -1,0 +1,52 @@
+"""Models: the questions, each declared by the first specification that is trained to answer it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mlops.exceptions import RegistryError
+from mlops.spec import Spec
+from mlops.warehouse import sql
+
+
+def declare(connection: Connection, spec: Spec, as_of: datetime) -> None:
+    """Declare the model of `spec`, where it is not declared yet, and hold the spec to what is declared.
+
+    Timeframe, horizons and universe are those of the model, the same in each of its candidates. A model that has no
+    version yet is declared anew. As of `as_of` (UTC) no other model may answer for one of its symbols.
+
+    Raises RegistryError where the model is declared otherwise, or another one answers already.
+    """
+    universe = spec.universe.model_dump(exclude_none=True)
+    asked = {
+        "model": spec.model,
+        "timeframe": spec.timeframe,
+        "horizons": list(spec.horizons),
+        "universe": json.dumps(universe),
+    }
+    declared = connection.execute(sql("registry", "model_declare"), asked).one()
+    for what, theirs, ours in (
+        ("timeframe", declared.timeframe, spec.timeframe),
+        ("horizons", list(declared.horizons), list(spec.horizons)),
+        ("universe", declared.universe, universe),
+    ):
+        if theirs != ours:
+            raise RegistryError(
+                f"{spec.model} is asked with {what} {_said(theirs)}, and {spec.name} says {_said(ours)}. Let all "
+                "candidates of a model say the same, or give another question another name.",
+                model=spec.model,
+            )
+    other = connection.execute(sql("registry", "model_overlap"), asked | {"as_of": as_of}).one_or_none()
+    if other is not None:
+        raise RegistryError(
+            f"{other.model} forecasts {other.ticker} in {spec.timeframe} already, and {spec.model} would, too. Make it "
+            f'a candidate (`model = "{other.model}"`), or give it other symbols under [universe].',
+            model=other.model,
+        )
+
+
+def _said(value: object) -> str:
+    return json.dumps(value) if value else "of all symbols"
