@@ -6,6 +6,8 @@ There is no settings object at module level: whoever needs one calls `load` and 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +44,11 @@ def _without_tilde(path: Path) -> Path:
         raise ValueError("it names a home folder that there is not") from error
 
 
+_PREFIX = "FORECASTLE_"
+
+_ALIKE = 0.8
+"""Two names that are as alike as that, 0 to 1, are one and a slip of it."""
+
 PathSetting = Annotated[Path, AfterValidator(_without_tilde)]
 NameOrPath = Annotated[str, AfterValidator(lambda given: str(_without_tilde(Path(given))))]
 
@@ -52,7 +59,7 @@ class Settings(BaseSettings):
     A variable that is empty or blank counts as not set: an empty path would be the current folder.
     """
 
-    model_config = SettingsConfigDict(env_prefix="FORECASTLE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="ignore", frozen=True)
 
     database_url: str | None = Field(
         default=None,
@@ -105,12 +112,26 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Return the settings as the environment has them now. Raises SettingsError naming the variable at fault."""
+    """Return the settings as the environment has them now.
+
+    Raises SettingsError naming the variable at fault, also one whose name is misspelt: what it says would be ignored.
+    """
+    _refuse_misspelt(os.environ)
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = "FORECASTLE_" + "_".join(str(part) for part in first["loc"]).upper()
+        name = _PREFIX + "_".join(str(part) for part in first["loc"]).upper()
         raise SettingsError(
             f"{name} cannot be used: {first['msg']}. docs/reference/settings.md says what it takes."
         ) from error
+
+
+def _refuse_misspelt(environment: Mapping[str, str]) -> None:
+    known = [name.upper() for name in Settings.model_fields]
+    for name in sorted(environment):
+        given = name.removeprefix(_PREFIX)
+        if name.startswith(_PREFIX) and given not in known:
+            meant = get_close_matches(given, known, n=1, cutoff=_ALIKE)
+            if meant:
+                raise SettingsError(f"There is no setting {name}. Did you mean {_PREFIX}{meant[0]}?")

@@ -7,9 +7,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from importlib.metadata import version as version_of
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -184,24 +184,15 @@ def _answer(
             | {
                 "scoring_seconds": seconds,
                 "provider": scorer.provider,
-                "packages": json.dumps({"onnxruntime": scorer.runtime_version, "forecastle": version_of("forecastle")}),
+                "packages": json.dumps({"onnxruntime": scorer.runtime_version, "forecastle": _own_version()}),
                 "n_symbols": n_symbols,
                 "n_forecasts": len(rows),
                 "n_refused": len(refused),
             },
         ).scalar_one()
         _refuse(connection, run_id, serving, refused)
-    return VersionForecasts(
-        version=serving.version,
-        candidate=serving.candidate,
-        role=serving.role,
-        timeframe=serving.timeframe,
-        horizons=serving.horizons,
-        symbols=n_symbols,
-        made=made,
-        present=len(rows) - made,
-        refused=Counter(reason.value for reason in refused.values()),
-        scoring_seconds=seconds,
+    return replace(
+        _asked(serving, refused), symbols=n_symbols, made=made, present=len(rows) - made, scoring_seconds=seconds
     )
 
 
@@ -225,6 +216,10 @@ def _note_failure(
             },
         )
         _refuse(connection, run_id, serving, refused)
+    return replace(_asked(serving, refused), error=said)
+
+
+def _asked(serving: Serving, refused: Mapping[int, Refusal]) -> VersionForecasts:
     return VersionForecasts(
         version=serving.version,
         candidate=serving.candidate,
@@ -232,7 +227,6 @@ def _note_failure(
         timeframe=serving.timeframe,
         horizons=serving.horizons,
         refused=Counter(reason.value for reason in refused.values()),
-        error=said,
     )
 
 
@@ -245,6 +239,13 @@ def _row_of_run(run_id: UUID, serving: Serving, as_of: datetime, began: float) -
         "as_of": as_of,
         "seconds": time.perf_counter() - began,
     }
+
+
+def _own_version() -> str:
+    try:
+        return version("forecastle")
+    except PackageNotFoundError:  # it may run from its sources
+        return "unknown"
 
 
 def _refuse(connection: Connection, run_id: UUID, serving: Serving, refused: Mapping[int, Refusal]) -> None:

@@ -133,16 +133,16 @@ def translated_errors(url: URL) -> Iterator[None]:
         yield
     except OperationalError as error:
         if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
-            where = f"{url.host or 'localhost'}:{url.port or 5432}, database {url.database}"
+            where = f"{url.host or 'localhost'}:{url.port or 5432}, database {url.database or url.username}"
             reason = " ".join(str(error.orig).split())
             if "FATAL:" in reason:
                 raise WarehouseUnreachableError(
                     f"The server at {where} refuses the connection ({reason.partition('FATAL:')[2].strip()[:200]}). "
-                    "Correct FORECASTLE_DATABASE_URL, or what the server allows."
+                    "Correct the URL (--database-url or FORECASTLE_DATABASE_URL), or what the server allows."
                 ) from error
             raise WarehouseUnreachableError(
                 f"No database answers at {where} ({reason[:200]}). "
-                "Start the embedded one with `forecastle db up`, or correct FORECASTLE_DATABASE_URL."
+                "Correct the URL (--database-url or FORECASTLE_DATABASE_URL); without one the embedded server is used."
             ) from error
         raise _translated(error) from error
     except DBAPIError as error:

@@ -46,6 +46,8 @@ PROMISED = {
     "models": "model timeframe situation target horizons universe created_at candidates production_version challengers",
     "forecast_runs": "run_id model version candidate role as_of status finished_at seconds scoring_seconds n_symbols "
     "n_made n_present n_refused error provider packages",
+    "symbol_status": "symbol_id ticker timeframe newest_bar newest_known_at sessions_behind quarantined_since refused "
+    "refused_as_of forecast_as_of",
     "refusals": "run_id model version role as_of symbol_id ticker horizon reason",
     "forecast_accuracy": "model version timeframe horizon day window_days n mae naive_mae skill directional_accuracy "
     "coverage_80",
@@ -82,6 +84,7 @@ GRAIN = {
     "models": "model",
     "forecast_runs": "run_id",
     "refusals": "run_id symbol_id horizon",
+    "symbol_status": "symbol_id timeframe",
     "forecast_accuracy": "model version timeframe horizon day window_days",
     "forecast_consensus": "symbol_id timeframe horizon as_of",
     "training_runs": "run_id",
@@ -589,6 +592,24 @@ def test_registry_names_the_stage(market: Market) -> None:
         ("other", 4): "staging",
         ("tiny", 5): "challenger",
     }
+
+
+def test_status_of_a_symbol_is_that_of_its_newest_bar_and_run(market: Market) -> None:
+    """Its gate was closed in the newest run; the forecasts from before that stand."""
+    rows = market.read("SELECT * FROM symbol_status ORDER BY ticker")
+    assert [row.ticker for row in rows] == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+    newest = market.read("SELECT max(ts) AS ts, max(known_at) AS known_at FROM bars")[0]
+    for row in rows:
+        assert (row.timeframe, row.newest_bar, row.newest_known_at) == ("d1", newest.ts, newest.known_at)
+        assert (row.refused, row.refused_as_of, row.forecast_as_of) == ("gate", newest.known_at, newest.known_at)
+        assert row.quarantined_since is None
+        assert (
+            row.sessions_behind
+            == market.read(
+                "SELECT count(*) AS n FROM sessions WHERE exchange = 'XNYS' AND opens_at > :ts AND closes_at <= now()",
+                ts=newest.ts,
+            )[0].n
+        )
 
 
 def test_role_is_that_of_the_run_that_made_a_forecast(market: Market) -> None:

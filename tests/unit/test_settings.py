@@ -108,3 +108,19 @@ def test_a_tilde_is_the_home_folder_without_a_shell(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(f"FORECASTLE_{name}", "~nobody-of-that-name/here")
     with pytest.raises(SettingsError, match=f"FORECASTLE_{name} cannot be used: .*home folder that there is not"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("DATABASE_ULR", "DATABASE_URL"), ("DATABASEURL", "DATABASE_URL"), ("INBOX_TIME_ZONE", "INBOX_TIMEZONE")],
+)
+def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, meant: str) -> None:
+    monkeypatch.setenv(f"FORECASTLE_{name}", "x")
+    with pytest.raises(SettingsError, match=f"no setting FORECASTLE_{name}. Did you mean FORECASTLE_{meant}"):
+        load()
+
+
+@pytest.mark.parametrize("name", ["TEST_SERVER_URL", "DBT_HOST", "DBT_DBNAME", "PORT", "PASSWORD", "TEAM"])
+def test_a_variable_of_somebody_else_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"FORECASTLE_{name}", "x")
+    load()
