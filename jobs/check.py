@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from mlops import checks
 from mlops.checks.report import CheckReport
+from mlops.domain import DAILY_SUITES
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import job_run
 
 
-def run(warehouse: Warehouse, as_of: datetime, timeframe: str) -> CheckReport:
-    """Run the daily suites on what was known at `as_of` (UTC). Raises GateClosedError where it may not be used."""
-    with job_run(warehouse, "check", as_of):
-        report = checks.daily(warehouse, as_of, timeframe)
+def run(
+    warehouse: Warehouse,
+    as_of: datetime,
+    timeframe: str,
+    *,
+    suites: Sequence[str] = DAILY_SUITES,
+    since: datetime | None = None,
+) -> CheckReport:
+    """Run `suites` on what was known at `as_of` (UTC), of bars from `since` on or of the last 30 sessions.
+
+    Raises GateClosedError, whose `report` has all that was found, where the data may not be used.
+    """
+    with job_run(warehouse, "check", as_of, timeframe):
+        report = checks.run(warehouse, suites, as_of=as_of, timeframe=timeframe, since=since)
         checks.gate(report)
         return report

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 
 from jobs import daily, features, ingest, train
-from mlops import registry
 from mlops.sources import SampleSource
 from mlops.spec import Spec
 from mlops.warehouse import Warehouse
@@ -23,7 +22,7 @@ RUNS_AT = time(22, 30, tzinfo=UTC)
 
 
 def run(warehouse: Warehouse, specs: Sequence[Spec], says: Callable[[str, float | None], None]) -> datetime:
-    """Go the whole way on the sample with `specs`, all of one timeframe, and return the as-of (UTC) of its last day.
+    """Go the whole way on the sample with `specs` and return the as-of (UTC) of its last day.
 
     `says` is told what is going on and, in the walk, how much of it is done (0 to 1).
     """
@@ -35,17 +34,16 @@ def run(warehouse: Warehouse, specs: Sequence[Spec], says: Callable[[str, float 
         ingest.from_source(warehouse, as_of, SampleSource(until=trained_on))
         says("Building features and labels with dbt", None)
         features.run(warehouse, as_of)
-    with warehouse.begin() as connection:
-        trained = {(version.name.model, version.candidate) for version in registry.list_versions(connection)}
     for spec in specs:
-        if (spec.model, spec.candidate) not in trained:
+        if not has_succeeded(warehouse, "train", as_of, spec.name):
             says(f"Checking the training set and training {spec.name} as of {trained_on}", None)
             train.run(warehouse, as_of, spec)
+    timeframes = {spec.timeframe for spec in specs}
     for number, day in enumerate(walk):
         says(f"Living through {day}", number / len(walk))
         if not has_succeeded(warehouse, "daily", _evening(day)):
             with job_run(warehouse, "daily", _evening(day)):
-                daily.run(warehouse, _evening(day), specs[0].timeframe, source=SampleSource(since=day, until=day))
+                daily.run(warehouse, _evening(day), timeframes, sources=[SampleSource(since=day, until=day)])
     return _evening(walk[-1])
 
 

@@ -15,7 +15,7 @@ def timeframes(warehouse: Warehouse) -> list[str]:
         return serving_timeframes(connection)
 
 
-def run(warehouse: Warehouse, as_of: datetime) -> ForecastReport:
-    """Forecast from what was known at `as_of` (UTC)."""
-    with job_run(warehouse, "forecast", as_of):
-        return forecast(warehouse, as_of)
+def run(warehouse: Warehouse, as_of: datetime, model: str | None = None) -> ForecastReport:
+    """Forecast from what was known at `as_of` (UTC), with all models or with `model`."""
+    with job_run(warehouse, "forecast", as_of, model or ""):
+        return forecast(warehouse, as_of, model=model)

@@ -44,7 +44,7 @@ def run(warehouse: Warehouse, as_of: datetime, spec: Spec, progress: Progress | 
         checks.gate(report)
         return report.quarantined
 
-    with job_run(warehouse, "train", as_of):
+    with job_run(warehouse, "train", as_of, spec.name):
         return train(warehouse, spec, as_of, check=gate, progress=progress)
 
 

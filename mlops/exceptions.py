@@ -6,6 +6,8 @@ error is about (an id, a file, a run) is kept as an attribute, so that a program
 
 from __future__ import annotations
 
+from typing import Any
+
 from mlops.printable import printable_lines
 
 
@@ -85,6 +87,9 @@ class ChecksError(ForecastleError):
 
 class GateClosedError(ChecksError):
     """The data failed its checks and may not be used. `SELECT * FROM data_quality WHERE NOT success` lists them."""
+
+    report: Any = None
+    """What was found (`mlops.checks.CheckReport`), where it was the checks that raised it."""
 
 
 class DatasetError(ForecastleError):

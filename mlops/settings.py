@@ -50,7 +50,13 @@ _ALIKE = 0.8
 """Two names that are as alike as that, 0 to 1, are one and a slip of it."""
 
 PathSetting = Annotated[Path, AfterValidator(_without_tilde)]
-NameOrPath = Annotated[str, AfterValidator(lambda given: str(_without_tilde(Path(given))))]
+
+
+def _names_without_tilde(given: str) -> str:
+    return ", ".join(str(_without_tilde(Path(name.strip()))) for name in given.split(",") if name.strip())
+
+
+NamesOrPaths = Annotated[str, AfterValidator(_names_without_tilde)]
 
 
 class Settings(BaseSettings):
@@ -92,9 +98,9 @@ class Settings(BaseSettings):
         default="",
         description="Tickers, separated by commas, whose newest bars the daily job fetches from Yahoo Finance.",
     )
-    spec: NameOrPath = Field(
+    spec: NamesOrPaths = Field(
         default="stocks_d1/gbm",
-        description="Specification that the monthly retrain trains, by its name or file.",
+        description="Specifications that the monthly retrain trains, by name or file, separated by commas.",
     )
     daily_at: str = Field(
         default="30 22 * * mon-fri",

@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 
 from jobs.crontab import Crontab
+from jobs.schedule import scheduled_jobs
 from jobs.scheduled import Scheduled
 from mlops.cli.connect import open_as_worker, settings
 from mlops.cli.logs import log_to_stderr
-from mlops.cli.schedule import _say, run_daemon, scheduled_jobs
+from mlops.cli.schedule import _say, run_daemon
 from mlops.warehouse import Warehouse
 
 

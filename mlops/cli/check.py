@@ -36,9 +36,11 @@ def check(
 
     A training set is checked by `forecastle train`, while it is there. All results stay in the view data_quality.
     """
+    from jobs import check as job
     from mlops import checks
     from mlops.clock import parse_as_of
     from mlops.domain import DAILY_SUITES
+    from mlops.exceptions import GateClosedError
 
     moment = parse_as_of(as_of)
     names = tuple(suite or DAILY_SUITES)
@@ -47,20 +49,21 @@ def check(
             raise typer.BadParameter(f"{name!r} is none of {', '.join(DAILY_SUITES)}.", param_hint="--suite")
     with open_warehouse(database_url) as warehouse, shown_progress() as progress:
         progress("Checking", None)
-        report = checks.run(
-            warehouse,
-            names,
-            as_of=moment,
-            timeframe=timeframe,
-            since=checks.BEGINNING if everything else None,
-        )
+        since = checks.BEGINNING if everything else None
+        closed: GateClosedError | None = None
+        report: CheckReport
+        try:
+            report = job.run(warehouse, moment, timeframe, suites=names, since=since)
+        except GateClosedError as error:
+            closed, report = error, error.report
     if as_json:
         typer.echo(json.dumps({**asdict(report), "passed": report.passed}, default=str))
-        if not report.passed:
+        if closed is not None:
             raise typer.Exit(1)
         return
     _show(report)
-    checks.gate(report)
+    if closed is not None:
+        raise closed
 
 
 def _show(report: CheckReport) -> None:

@@ -26,12 +26,12 @@ _STYLES = {"monitor": "yellow", "alert": "red", "emergency": "bold red", "insuff
 
 def drift(as_of: AsOf = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Measure how far features, predictions and accuracy have moved away from training, and print the worst."""
+    from jobs import drift as job
     from mlops.clock import parse_as_of
-    from mlops.drift import measure
 
     moment = parse_as_of(as_of)
     with open_warehouse(database_url) as warehouse:
-        report = measure(warehouse, moment)
+        report = job.run(warehouse, moment)
     if as_json:
         typer.echo(json.dumps(asdict(report), default=str))
         return

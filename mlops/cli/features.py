@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mlops import clock
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, DatabaseUrl
 
@@ -30,9 +31,9 @@ def build(
     """Derive staging, features, labels and the analyst's views from the bars, by what is new in them."""
     with open_warehouse(database_url) as warehouse, shown_progress() as progress:
         progress("Building features and labels", None)
-        from mlops.features import build as build_features
+        from jobs import features
 
-        result = build_features(warehouse, full_refresh=full_refresh)
+        result = features.run(warehouse, clock.now(), full_refresh=full_refresh)
     if as_json:
         typer.echo(json.dumps({"rows": result.rows, "models": [asdict(model) for model in result.models]}))
         return

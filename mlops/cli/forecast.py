@@ -65,13 +65,13 @@ def forecast(
 
     Run again for the same moment it changes nothing: a forecast once made is never rewritten.
     """
+    from jobs import forecast as job
     from mlops.clock import parse_as_of
-    from mlops.forecasting import forecast as make_forecasts
     from mlops.forecasting import newest
 
     moment = parse_as_of(as_of)
     with open_warehouse(database_url) as warehouse:
-        report = make_forecasts(warehouse, moment, model=model)
+        report = job.run(warehouse, moment, model)
         skills = {each.version: _skills(warehouse, each.version) for each in report.versions}
         forecasts = _chosen(newest(warehouse, moment, model=model), symbol, horizon, sort)
     if as_json:

@@ -88,14 +88,14 @@ def bars(
     as_json: AsJson = False,
 ) -> None:
     """Take bars in: new ones are added, corrected ones replaced (what they were is kept), untrue ones rejected."""
-    from mlops.sources import ingest_bars
+    from jobs import ingest
 
     days = (first.date() if first else None), (last.date() if last else None)
     chosen = _bar_source(file, source, symbols=symbol or [], days=days, timeframe=timeframe, mapped=mapped)
     with shown_progress() as progress:
         progress(f"Taking in {chosen.name}", None)
         with open_warehouse(database_url) as warehouse:
-            ingested = ingest_bars(
+            ingested = ingest.bars(
                 warehouse,
                 chosen,
                 timeframe=timeframe,
@@ -117,13 +117,14 @@ def earnings(
     as_json: AsJson = False,
 ) -> None:
     """Take earnings announcements in, of symbols that have bars."""
-    from mlops.sources import FileSource, ingest_earnings
+    from jobs import ingest
+    from mlops.sources import FileSource
 
     chosen = FileSource(file, mapping=_mapping(mapped), symbol=symbol)
     with shown_progress() as progress:
         progress(f"Taking in {chosen.name}", None)
         with open_warehouse(database_url) as warehouse:
-            ingested = ingest_earnings(warehouse, chosen)
+            ingested = ingest.earnings(warehouse, chosen)
     _say(ingested, as_json=as_json)
 
 

@@ -25,13 +25,13 @@ _COLUMNS = (
 
 def outcomes(as_of: AsOf = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Fill in what came of earlier forecasts, and print how good those of the last 90 days were beside naive."""
+    from jobs import outcomes as job
     from mlops.clock import parse_as_of
-    from mlops.outcomes import resolve
     from mlops.warehouse import sql
 
     moment = parse_as_of(as_of)
     with open_warehouse(database_url) as warehouse:
-        report = resolve(warehouse, moment)
+        report = job.run(warehouse, moment)
         with warehouse.begin() as connection:
             accuracy = connection.execute(sql("cli", "outcomes_accuracy"), {"day": moment.date()}).all()
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
     from jobs.keeper import OpenWarehouse
     from jobs.scheduled import Pauses, Scheduled
-    from mlops.settings import Settings
-    from mlops.warehouse import Warehouse
-
-_FETCHED = timedelta(days=14)
-"""How far back a source is asked each day: enough for a daemon that was down over the holidays."""
 
 schedule_app = typer.Typer(
     name="schedule", help="The daemon: the daily way and the monthly retrain.", no_args_is_help=True
@@ -58,6 +53,7 @@ def run_schedule(
         raise typer.BadParameter("goes with --once; the daemon runs a job as of when it is due.", param_hint="--as-of")
     if once is not None and at_once is not None:
         raise typer.BadParameter("is for the daemon, and --once starts none.", param_hint="--at-once")
+    from jobs.schedule import scheduled_jobs
     from mlops.cli.logs import log_to_stderr
 
     log_to_stderr()
@@ -76,7 +72,7 @@ def run_schedule(
             next(job for job in schedule if job.name == once).run(warehouse, moment)
         steps = [step for step in steps_of(warehouse, moment, began) if step.job != once]
     took = (clock.now() - began).total_seconds()
-    told = ", ".join(f"{step.job} {step.seconds:.1f} s" for step in steps)
+    told = ", ".join(f"{step.job}{' ' if step.subject else ''}{step.subject} {step.seconds:.1f} s" for step in steps)
     typer.echo(
         f"{once.capitalize()} as of {moment:%Y-%m-%d %H:%M} UTC succeeded in {took:.1f} s"
         + (f": {told}." if told else ".")
@@ -86,6 +82,8 @@ def run_schedule(
 @schedule_app.command("list")
 def list_schedule(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Print the jobs, when each is due next (UTC), how its newest run went and how many were missed."""
+    from jobs.schedule import scheduled_jobs
+
     schedule = scheduled_jobs(settings())
     past = _past(database_url)
     rows: list[dict[str, Any]] = [
@@ -130,35 +128,6 @@ def run_daemon(
     keepers = [Keeper(job, opened, now, pauses) for job in schedule]
     first = [AtOnce(job, opened, now) for job in schedule if job.name == at_once]
     daemon.run([*first, *keepers], now, longest_sleep or daemon.LONGEST_SLEEP)
-
-
-def scheduled_jobs(settings: Settings) -> list[Scheduled]:
-    """Return what the daemon runs. Raises SettingsError where a crontab expression cannot be read."""
-    from jobs.crontab import Crontab
-    from jobs.scheduled import Scheduled
-
-    def daily(warehouse: Warehouse, as_of: datetime) -> None:
-        from jobs import daily, ingest
-        from mlops.sources import YahooSource
-        from mlops.training import find_spec
-
-        timeframe = find_spec(settings.spec).timeframe
-        tickers = [word.strip() for word in settings.yahoo_symbols.split(",") if word.strip()]
-        newest = as_of.date()
-        source = YahooSource(tickers, newest - _FETCHED, newest, timeframe) if tickers else None
-        unsaid = ingest.Unsaid(settings.inbox_timezone, settings.inbox_exchange, settings.inbox_asset_class)
-        daily.run(warehouse, as_of, timeframe, source=source, inbox=settings.inbox, unsaid=unsaid)
-
-    def retrain(warehouse: Warehouse, as_of: datetime) -> None:
-        from jobs import train
-        from mlops.training import find_spec
-
-        train.run(warehouse, as_of, find_spec(settings.spec))
-
-    return [
-        Scheduled("daily", Crontab(settings.daily_at, "daily"), daily),
-        Scheduled("retrain", Crontab(settings.retrain_at, "retrain"), retrain),
-    ]
 
 
 def _past(database_url: str | None) -> dict[str, dict[str, Any]]:

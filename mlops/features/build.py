@@ -17,6 +17,9 @@ from mlops.warehouse.migrate import require_current
 HYPERTABLES = "config.materialized:hypertable"
 """dbt's name for the models that hold rows."""
 
+VIEWS = "config.materialized:replaced_view"
+"""dbt's name for the views."""
+
 _complete: set[str] = set()
 """URLs of the databases that had all their views from this process."""
 
@@ -65,14 +68,10 @@ class BuildResult:
 
 
 def make_views(warehouse: Warehouse) -> None:
-    """Make the views that are missing, where any is, and what they stand on. Raises as `build` does."""
+    """Make all views as this version has them, and in a bare database the tables that they read. Raises as `build`."""
     with warehouse.begin(role=None) as connection:
-        missing: list[str] = list(
-            connection.execute(sql("features", "missing_views"), {"names": runner.views()}).scalars()
-        )
-    if missing:
-        is_bare = set(missing) >= set(runner.views())
-        build(warehouse, select=None if is_bare else [name.partition(".")[2] for name in missing])
+        missing = connection.execute(sql("features", "missing_views"), {"names": runner.views()}).all()
+    build(warehouse, select=None if len(missing) == len(runner.views()) else VIEWS)
 
 
 def build(

@@ -263,10 +263,12 @@ def _refuse(connection: Connection, run_id: UUID, serving: Serving, refused: Map
 
 def _of_all(errors: Sequence[Exception]) -> Exception:
     """Return what to raise for the failures of several models: the one error, or one that says all."""
-    if len(errors) == 1:
+    said = dict.fromkeys(str(error) for error in errors)
+    if len(said) == 1:
         return errors[0]
-    lines = "\n".join(dict.fromkeys(str(error) for error in errors))
-    return ForecastingError(f"{len(errors)} models in production could not forecast.\n{lines}", errors=tuple(errors))
+    kind = GateClosedError if all(isinstance(error, GateClosedError) for error in errors) else ForecastingError
+    lines = "\n".join(said)
+    return kind(f"{len(errors)} models in production could not forecast.\n{lines}", errors=tuple(errors))
 
 
 def _scorer(connection: Connection, serving: Serving) -> Scorer:

@@ -36,22 +36,28 @@ class Attempt:
 
 
 @contextmanager
-def job_run(warehouse: Warehouse, job: str, as_of: datetime, *, scheduled: bool = False) -> Iterator[Attempt]:
+def job_run(
+    warehouse: Warehouse, job: str, as_of: datetime, subject: str = "", *, scheduled: bool = False
+) -> Iterator[Attempt]:
     """Record one attempt of `job` for `as_of` (UTC) around the block; `scheduled` says that it was due then.
 
+    `subject` is what it is about, where a job can be about several things; each has attempts and a lock of its own.
+
     The row ends as 'succeeded', or as 'failed' with the error, which goes on to the caller; no later error of the
-    bookkeeping takes its place. Raises JobBusyError, and records nothing, where the same job is running elsewhere.
+    bookkeeping takes its place. Raises JobBusyError, and records nothing, where the same job is
+    running elsewhere for the same subject.
     """
     attempt, first = None, None
     try:
-        with warehouse.lock(f"job:{job}") as held:
+        with warehouse.lock(f"job:{job}:{subject}" if subject else f"job:{job}") as held:
             if not held:
+                named = f"{job} of {subject}" if subject else job
                 raise JobBusyError(
-                    f"The job {job} is running already. Wait for it to end; `forecastle schedule list` shows it."
+                    f"The job {named} is running already. Wait for it to end; `forecastle schedule list` shows it."
                 )
-            key = {"job": job, "as_of": as_of}
+            key = {"job": job, "subject": subject, "as_of": as_of}
             with warehouse.begin() as connection:
-                connection.execute(sql("warehouse", "job_abandon"), {"job": job})
+                connection.execute(sql("warehouse", "job_abandon"), {"job": job, "subject": subject})
                 opened = connection.execute(sql("warehouse", "job_start"), {**key, "scheduled": scheduled})
                 attempt = Attempt(opened.scalar_one())
             try:
@@ -78,10 +84,11 @@ def _close(warehouse: Warehouse, key: Mapping[str, object], attempt: Attempt, st
     attempt.closed = True
 
 
-def has_succeeded(warehouse: Warehouse, job: str, as_of: datetime) -> bool:
-    """Tell whether `job` has already done its work for `as_of` (UTC)."""
+def has_succeeded(warehouse: Warehouse, job: str, as_of: datetime, subject: str = "") -> bool:
+    """Tell whether `job` has already done its work for `as_of` (UTC) and `subject`."""
+    asked = {"job": job, "subject": subject, "as_of": as_of}
     with warehouse.begin() as connection:
-        return bool(connection.execute(sql("warehouse", "job_succeeded"), {"job": job, "as_of": as_of}).scalar_one())
+        return bool(connection.execute(sql("warehouse", "job_succeeded"), asked).scalar_one())
 
 
 def overview(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
@@ -92,6 +99,6 @@ def overview(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
 
 
 def steps_of(warehouse: Warehouse, as_of: datetime, since: datetime) -> Sequence[Row[Any]]:
-    """Return job, state and seconds of what was run for `as_of` (UTC) from `since` on, in the order of their start."""
+    """Return job, subject, state and seconds of what was run for `as_of` (UTC) from `since` on, by their start."""
     with warehouse.begin() as connection:
         return connection.execute(sql("warehouse", "job_steps"), {"as_of": as_of, "since": since}).all()

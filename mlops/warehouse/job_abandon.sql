@@ -5,4 +5,4 @@ SET
     state = 'abandoned',
     finished_at = clock_timestamp(),
     error = 'The worker ended, or lost the database, before the job was done.'
-WHERE job = :job AND state = 'running'
+WHERE job = :job AND subject = :subject AND state = 'running'

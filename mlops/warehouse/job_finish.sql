@@ -5,4 +5,4 @@ SET
     state = :state,
     finished_at = clock_timestamp(),
     error = :error
-WHERE job = :job AND as_of = :as_of AND attempt = :attempt
+WHERE job = :job AND subject = :subject AND as_of = :as_of AND attempt = :attempt

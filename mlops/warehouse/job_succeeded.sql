@@ -3,5 +3,5 @@
 SELECT EXISTS (
     SELECT 1
     FROM monitoring.job_runs
-    WHERE job = :job AND as_of = :as_of AND state = 'succeeded'
+    WHERE job = :job AND subject = :subject AND as_of = :as_of AND state = 'succeeded'
 ) AS has_succeeded

@@ -21,7 +21,7 @@ from mlops.checks import faults, suites
 from mlops.checks.parameters import Parameters
 from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Role
 from mlops.drift import measure
-from mlops.exceptions import ForecastingError, WarehouseError
+from mlops.exceptions import GateClosedError, WarehouseError
 from mlops.features import build
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
@@ -59,7 +59,7 @@ PROMISED = {
     "drift_monitoring": "model symbol_id timeframe date accuracy n_predictions baseline_accuracy drift_margin "
     "drift_detected state created_at",
     "data_quality": "run_id suite expectation relation success observed rows_at_fault checked_at",
-    "job_runs": "job as_of state attempt started_at finished_at error scheduled",
+    "job_runs": "job as_of state attempt started_at finished_at error scheduled subject",
     "alerts": "raised_at kind subject state message",
     "bars": "symbol_id ticker timeframe ts known_at recorded_at open high low close adj_close volume",
     "earnings": "symbol_id ticker date quarter eps_estimate eps_actual release ts known_at recorded_at",
@@ -92,7 +92,7 @@ GRAIN = {
     "feature_drift": "model version feature day",
     "drift_monitoring": "model symbol_id timeframe date",
     "data_quality": "run_id suite expectation",
-    "job_runs": "job as_of attempt",
+    "job_runs": "job subject as_of attempt",
     "alerts": "kind subject",
     "bars": "symbol_id timeframe ts",
     "earnings": "symbol_id date",
@@ -182,7 +182,7 @@ def _live_forty_days(market: Market) -> None:
     for day in days[29:]:
         forecast(warehouse, day)
     market.write(CLOSE_GATE, as_of=days[39])
-    with pytest.raises(ForecastingError, match="2 models in production could not forecast"):
+    with pytest.raises(GateClosedError, match="The gate is closed for d1"):
         forecast(warehouse, days[39])
     market.write("DELETE FROM monitoring.check_results WHERE suite = 'freshness'")
     resolve(warehouse, days[39])

@@ -24,7 +24,7 @@ WORKER = """
 import sys, time
 from datetime import datetime, UTC
 from mlops.warehouse import Warehouse
-from mlops.warehouse.bookkeeping import job_run
+from mlops.warehouse.bookkeeping import has_succeeded, job_run
 with job_run(Warehouse(sys.argv[1]), "forecast", datetime(2017, 6, 30, 20, tzinfo=UTC)):
     print("inside", flush=True)
     time.sleep(60)
@@ -87,3 +87,17 @@ def test_a_lock_that_is_let_go_of_within_the_grace_is_taken(warehouse: Warehouse
         holder.result()
     with warehouse.lock("somebody") as held:
         assert held
+
+
+def test_each_subject_has_attempts_and_a_lock_of_its_own(warehouse: Warehouse) -> None:
+    with job_run(warehouse, "train", AS_OF, "stocks_d1/gbm"):
+        with job_run(warehouse, "train", AS_OF, "stocks_d1/forest") as other:
+            assert other.number == 1
+        with (
+            pytest.raises(JobBusyError, match="train of stocks_d1/gbm is running already"),
+            job_run(warehouse, "train", AS_OF, "stocks_d1/gbm"),
+        ):
+            pytest.fail("it is running")
+    assert has_succeeded(warehouse, "train", AS_OF, "stocks_d1/gbm")
+    assert not has_succeeded(warehouse, "train", AS_OF, "stocks_d1/band")
+    assert not has_succeeded(warehouse, "train", AS_OF)

@@ -10,7 +10,7 @@ import pytest
 
 from jobs import daily
 from jobs.ingest import Unsaid
-from mlops.cli.schedule import scheduled_jobs
+from jobs.schedule import scheduled_jobs
 from mlops.exceptions import SettingsError
 from mlops.settings import Settings, default_home, load
 from mlops.sources import YahooSource
@@ -30,7 +30,8 @@ def test_the_daily_way_fetches_what_the_setting_names(
     monkeypatch.setattr(daily, "run", lambda *args, **options: seen.append((args, options)))
     warehouse = Warehouse("postgresql://u@h/d")
     scheduled_jobs(Settings(yahoo_symbols=tickers))[0].run(warehouse, AS_OF)
-    assert seen == [((warehouse, AS_OF, "d1"), {"source": source, "inbox": None, "unsaid": Unsaid()})]
+    sources = [] if source is None else [source]
+    assert seen == [((warehouse, AS_OF, ["d1"]), {"sources": sources, "inbox": None, "unsaid": Unsaid()})]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 -- What stands now and not what once stood: only the newest measurement of each model, check of each timeframe and suite
--- and run of each job is looked at. Runs that were due and have not succeeded are another matter: the next day's success
+-- and run of each job and subject is looked at. Runs that were due and have not succeeded are another matter: the next day's success
 -- does not bring the forecasts of the day before, so they stand for 30 days, or until they are made up.
 with accuracy as (
     select *
@@ -38,10 +38,10 @@ newest_check_runs as (
 ),
 
 jobs as (
-    select distinct on (job) *
+    select distinct on (job, subject) *
     from {{ ref('job_runs') }}
     where state <> 'missed'
-    order by job, started_at desc, attempt desc
+    order by job asc, subject asc, started_at desc, attempt desc
 ),
 
 not_succeeded as (
@@ -114,7 +114,7 @@ union all
 select
     coalesce(finished_at, started_at) as raised_at,
     'job' as kind,
-    job as subject,
+    job || case when subject = '' then '' else ' of ' || subject end as subject,
     state,
     format('As of %s, attempt %s: %s', as_of, attempt, coalesce(error, 'it did not end')) as message
 from jobs

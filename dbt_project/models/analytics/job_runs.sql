@@ -6,5 +6,6 @@ select
     started_at,
     finished_at,
     error,
-    scheduled
+    scheduled,
+    subject
 from {{ source('monitoring', 'job_runs') }}
