@@ -61,7 +61,7 @@ def typed(block: str, url: str) -> None:
 
 
 def test_the_page_word_for_word(server: str) -> None:
-    make, extension, forecaster, analyst = blocks("sql")
+    make, extension, forecaster, approver, analyst = blocks("sql")
     set_up, build = blocks("sh")
     there = beside(server, "forecasts")
     run(server, *make.strip().splitlines())
@@ -69,6 +69,9 @@ def test_the_page_word_for_word(server: str) -> None:
     typed(set_up, server)
     run(login(there, "forecastle_admin"), forecaster)
     typed(build, server)
+    run(login(there, "forecastle_admin"), approver)
+    with psycopg.connect(login(there, "eve")) as connection, pytest.raises(psycopg.errors.NoDataFound):
+        connection.execute("SELECT ml.promote('none', 1, 'why')")
     run(login(there, "forecastle_admin"), *analyst.strip().splitlines())
     with psycopg.connect(login(there, "ann")) as connection:
         assert connection.execute("SELECT count(*) FROM ml_forecasts").fetchone() == (0,)
