@@ -44,36 +44,6 @@ def from_source(warehouse: Warehouse, as_of: datetime, source: Source) -> Ingest
         return ingest_bars(warehouse, source, now=as_of)
 
 
-def bars(
-    warehouse: Warehouse,
-    source: Source,
-    *,
-    timeframe: str | None = None,
-    exchange: str | None = None,
-    asset_class: str | None = None,
-    timezone: str | None = None,
-) -> Ingested:
-    """Take in the bars of `source` that are known now; what the rest is, `mlops.sources.ingest_bars` says."""
-    now = clock.now()
-    with job_run(warehouse, "ingest", now, source.name):
-        return ingest_bars(
-            warehouse,
-            source,
-            timeframe=timeframe,
-            exchange=exchange,
-            asset_class=asset_class,
-            timezone=timezone,
-            now=now,
-        )
-
-
-def earnings(warehouse: Warehouse, source: Source) -> Ingested:
-    """Take in the earnings announcements of `source` that are known now."""
-    now = clock.now()
-    with job_run(warehouse, "ingest", now, source.name):
-        return ingest_earnings(warehouse, source, now=now)
-
-
 @dataclass(frozen=True, slots=True)
 class Unsaid:
     """What the files of an inbox do not say themselves; see `mlops.sources.ingest_bars`."""

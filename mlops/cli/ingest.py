@@ -88,14 +88,14 @@ def bars(
     as_json: AsJson = False,
 ) -> None:
     """Take bars in: new ones are added, corrected ones replaced (what they were is kept), untrue ones rejected."""
-    from jobs import ingest
+    from mlops.sources import ingest_bars
 
     days = (first.date() if first else None), (last.date() if last else None)
     chosen = _bar_source(file, source, symbols=symbol or [], days=days, timeframe=timeframe, mapped=mapped)
     with shown_progress() as progress:
         progress(f"Taking in {chosen.name}", None)
         with open_warehouse(database_url) as warehouse:
-            ingested = ingest.bars(
+            ingested = ingest_bars(
                 warehouse,
                 chosen,
                 timeframe=timeframe,
@@ -117,14 +117,13 @@ def earnings(
     as_json: AsJson = False,
 ) -> None:
     """Take earnings announcements in, of symbols that have bars."""
-    from jobs import ingest
-    from mlops.sources import FileSource
+    from mlops.sources import FileSource, ingest_earnings
 
     chosen = FileSource(file, mapping=_mapping(mapped), symbol=symbol)
     with shown_progress() as progress:
         progress(f"Taking in {chosen.name}", None)
         with open_warehouse(database_url) as warehouse:
-            ingested = ingest.earnings(warehouse, chosen)
+            ingested = ingest_earnings(warehouse, chosen)
     _say(ingested, as_json=as_json)
 
 

@@ -70,7 +70,7 @@ def test_the_way_of_a_newcomer(db: Run, home: Path) -> None:
     assert up.stdout.startswith("The embedded TimescaleDB was started on 127.0.0.1:")
     assert up.stdout.count("\n") == 1
     again = json.loads(db("up", "--json").stdout)
-    assert (again["started"], again["created"], again["revision"]) == (False, False, "0009")
+    assert (again["started"], again["created"], again["revision"]) == (False, False, "0011")
     assert json.loads(db("url", "--json").stdout) == {"url": again["url"]}
     assert db("migrate").stdout == "The tables are at revision 0009.\n"
 
