@@ -159,4 +159,4 @@ def test_the_commands_agree_with_the_views(demo: tuple[Warehouse, str], server_u
     url = beside(server_url, "forecastle_demo")
     listed = forecastle("models", "list", "--json", url=url)
     assert listed.returncode == 0, listed.stderr
-    assert len(json.loads(listed.stdout)) == rows(warehouse, "SELECT count(*) FROM model_registry")[0][0] == 1
+    assert len(json.loads(listed.stdout)) == rows(warehouse, "SELECT count(*) FROM model_registry")[0][0] == 3
