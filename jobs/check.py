@@ -25,6 +25,6 @@ def run(
     Raises GateClosedError, whose `report` has all that was found, where the data may not be used.
     """
     with job_run(warehouse, "check", as_of, timeframe):
-        report = checks.run(warehouse, suites, as_of=as_of, timeframe=timeframe, since=since)
+        report = checks.daily(warehouse, as_of, timeframe, suites=suites, since=since)
         checks.gate(report)
         return report

@@ -12,7 +12,7 @@ from functools import partial
 from jobs.crontab import Crontab
 from jobs.scheduled import PASSES, Scheduled
 from mlops.exceptions import ForecastleError, JobError
-from mlops.settings import Settings
+from mlops.settings import Settings, listed
 from mlops.spec import Spec
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import has_succeeded
@@ -35,7 +35,7 @@ def specifications(settings: Settings) -> list[Spec]:
     """Return the specifications that the settings name. Raises SpecError where one cannot be used."""
     from mlops.training import find_spec
 
-    return [find_spec(name.strip()) for name in settings.spec.split(",")]
+    return [find_spec(name) for name in listed(settings.spec) or [""]]  # of none, the error that says so
 
 
 def _daily(settings: Settings, warehouse: Warehouse, as_of: datetime) -> None:
@@ -43,7 +43,7 @@ def _daily(settings: Settings, warehouse: Warehouse, as_of: datetime) -> None:
     from mlops.sources import YahooSource
 
     timeframes = list(dict.fromkeys(spec.timeframe for spec in specifications(settings)))
-    tickers = [word.strip() for word in settings.yahoo_symbols.split(",") if word.strip()]
+    tickers = listed(settings.yahoo_symbols)
     newest = as_of.date()
     sources = [YahooSource(tickers, newest - _FETCHED, newest, timeframe) for timeframe in timeframes if tickers]
     unsaid = ingest.Unsaid(settings.inbox_timezone, settings.inbox_exchange, settings.inbox_asset_class)

@@ -119,6 +119,11 @@ class ArtifactCorruptError(RegistryError):
 class NoProductionModelError(RegistryError):
     """There is no production model. Train one: `forecastle train stocks_d1/gbm`."""
 
+    def __init__(self, model: str | None = None) -> None:
+        """Take the model that was asked for, None for whichever there is."""
+        message = f"No version of {model} is in production. `forecastle models list` shows what there is to promote."
+        super().__init__(message if model else None, model=model)
+
 
 class ForecastingError(ForecastleError):
     """No forecast could be made."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,8 +51,13 @@ _ALIKE = 0.8
 PathSetting = Annotated[Path, AfterValidator(_without_tilde)]
 
 
+def listed(given: str) -> list[str]:
+    """Return the words of a setting that has several, separated by commas."""
+    return [word.strip() for word in given.split(",") if word.strip()]
+
+
 def _names_without_tilde(given: str) -> str:
-    return ", ".join(str(_without_tilde(Path(name.strip()))) for name in given.split(",") if name.strip())
+    return ", ".join(str(_without_tilde(Path(name))) for name in listed(given))
 
 
 NamesOrPaths = Annotated[str, AfterValidator(_names_without_tilde)]
@@ -138,6 +142,8 @@ def _refuse_misspelt(environment: Mapping[str, str]) -> None:
     for name in sorted(environment):
         given = name.removeprefix(_PREFIX)
         if name.startswith(_PREFIX) and given not in known:
+            from difflib import get_close_matches
+
             meant = get_close_matches(given, known, n=1, cutoff=_ALIKE)
             if meant:
                 raise SettingsError(f"There is no setting {name}. Did you mean {_PREFIX}{meant[0]}?")

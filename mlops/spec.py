@@ -75,20 +75,21 @@ class DriftSpec(Section):
     )
 
 
-_NAME = r"^[a-z][a-z0-9_]*$"
+NAME = "[a-z][a-z0-9_]*"
+"""The pattern of the name of a model, and of a candidate."""
 
 
 class Spec(Section):
     """One candidate, declared; which hyperparameters there are depends on the family."""
 
     model: str = Field(
-        pattern=_NAME,
+        pattern=f"^{NAME}$",
         max_length=63,
         description="The question that it answers: small letters, digits and underscores. Timeframe, horizons and "
         "universe are those of the model, the same in all its candidates.",
     )
     candidate: str = Field(
-        pattern=_NAME, max_length=63, description="Which of the model's candidates it is: letters as for `model`."
+        pattern=f"^{NAME}$", max_length=63, description="Which of the model's candidates it is: letters as for `model`."
     )
     family: str = Field(max_length=63, description="How it learns.")
     timeframe: str = Field(max_length=20, description="The bars that it looks at and forecasts.")

@@ -51,9 +51,19 @@ def run(
     )
 
 
-def daily(warehouse: Warehouse, as_of: datetime, timeframe: str = "d1") -> CheckReport:
-    """Run what must hold before a forecast as of `as_of`, on the last 30 sessions (completeness: 250)."""
-    return run(warehouse, DAILY_SUITES, as_of=as_of, timeframe=timeframe)
+def daily(
+    warehouse: Warehouse,
+    as_of: datetime,
+    timeframe: str = "d1",
+    *,
+    suites: Sequence[str] = DAILY_SUITES,
+    since: datetime | None = None,
+) -> CheckReport:
+    """Run what must hold before a forecast as of `as_of`, or of that `suites`.
+
+    On bars from `since` on, or the last 30 sessions (completeness: 250).
+    """
+    return run(warehouse, suites, as_of=as_of, timeframe=timeframe, since=since)
 
 
 def training(warehouse: Warehouse, run_id: UUID, as_of: datetime) -> CheckReport:

@@ -123,7 +123,7 @@ def _migrate_if_bare(warehouse: Warehouse) -> None:
 
 
 def set_up(warehouse: Warehouse) -> str:
-    """Bring the tables up to date, and make the views that are missing; return the revision of the tables.
+    """Bring the tables up to date and, where that changed them, the views; return the revision of the tables.
 
     So whoever connects before the first bar has come in finds the analyst's views, without rows, and a migration that
     has to drop one leaves none missing.
@@ -137,7 +137,7 @@ def set_up(warehouse: Warehouse) -> str:
     with warehouse.begin(role=None) as connection:
         views: str | None = connection.execute(text("SELECT to_regclass('analytics.ml_forecasts')")).scalar_one()
     if views is None or revision != before:
-        from mlops.features import make_views
+        from mlops.features import VIEWS, build
 
-        make_views(warehouse)
+        build(warehouse, select=None if views is None else VIEWS)
     return revision

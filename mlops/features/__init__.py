@@ -1,5 +1,5 @@
 """Features and labels, as dbt derives them."""
 
-from mlops.features.build import BuildResult, ModelResult, build, make_views
+from mlops.features.build import VIEWS, BuildResult, ModelResult, build
 
-__all__ = ["BuildResult", "ModelResult", "build", "make_views"]
+__all__ = ["VIEWS", "BuildResult", "ModelResult", "build"]

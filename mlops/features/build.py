@@ -67,13 +67,6 @@ class BuildResult:
         raise KeyError(name)
 
 
-def make_views(warehouse: Warehouse) -> None:
-    """Make all views as this version has them, and in a bare database the tables that they read. Raises as `build`."""
-    with warehouse.begin(role=None) as connection:
-        missing = connection.execute(sql("features", "missing_views"), {"names": runner.views()}).all()
-    build(warehouse, select=None if len(missing) == len(runner.views()) else VIEWS)
-
-
 def build(
     warehouse: Warehouse, *, full_refresh: bool = False, select: str | Sequence[str] | None = None
 ) -> BuildResult:

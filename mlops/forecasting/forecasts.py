@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -241,6 +242,7 @@ def _row_of_run(run_id: UUID, serving: Serving, as_of: datetime, began: float) -
     }
 
 
+@cache
 def _own_version() -> str:
     try:
         return version("forecastle")

@@ -50,12 +50,7 @@ def read_serving(connection: Connection, model: str | None) -> list[Serving]:
     """
     rows = connection.execute(sql("forecasting", "serving"), {"model": model}).all()
     if not rows:
-        raise NoProductionModelError(
-            None
-            if model is None
-            else f"No version of {model} is in production. `forecastle models list` shows what there is to promote.",
-            model=model,
-        )
+        raise NoProductionModelError(model)
     return [
         Serving(
             version=ModelVersion(row.model, row.version),

@@ -81,12 +81,7 @@ def production(connection: Connection, model: str | None = None) -> ModelVersion
     """
     rows = connection.execute(sql("registry", "production"), {"model": model}).all()
     if not rows:
-        raise NoProductionModelError(
-            None
-            if model is None
-            else f"No version of {model} is in production. `forecastle models list` shows what there is to promote.",
-            model=model,
-        )
+        raise NoProductionModelError(model)
     if len(rows) > 1:
         names = ", ".join(row.model for row in rows)
         raise RegistryError(f"Several models are in production: {names}. Name one of them.")

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from mlops.exceptions import SpecError
 from mlops.printable import cut
-from mlops.spec import Section, Spec
+from mlops.spec import NAME, Section, Spec
 from mlops.training.families import family, family_names
 
 _LARGEST_FILE = 1 << 20
@@ -27,7 +27,7 @@ _LARGEST_FILE = 1 << 20
 
 _FAULTS_TOLD = 10
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*/[a-z][a-z0-9_]*")
+_NAME = re.compile(f"{NAME}/{NAME}")
 
 
 def find_spec(name: str) -> Spec:
