@@ -37,8 +37,10 @@ _BY_HAND = {
         SELECT DISTINCT model, version, as_of, ticker, horizon, reason
         FROM ml.refusals JOIN ml.forecast_runs USING (run_id) JOIN market.symbols ON id = symbol_id
     """,
+    # What was typed without a moment is as of the one at which it was typed.
     ("monitoring", "job_runs"): """
-        SELECT DISTINCT job, as_of, state FROM monitoring.job_runs WHERE state NOT IN ('abandoned', 'failed')
+        SELECT DISTINCT job, subject, CASE WHEN started_at - as_of > INTERVAL '1 hour' THEN as_of END, state
+        FROM monitoring.job_runs WHERE state NOT IN ('abandoned', 'failed')
     """,
     # What was checked before the kill is checked again.
     ("monitoring", "check_results"): """
