@@ -30,6 +30,7 @@ def migrate(warehouse: Warehouse) -> str:
     """
     with warehouse.begin(role=None) as connection:
         _one_at_a_time(connection)
+        sequences = connection.execute(sql("warehouse", "sequences")).scalar_one()
         prepare(connection)
         config = _config()
         config.attributes["connection"] = connection
@@ -41,6 +42,7 @@ def migrate(warehouse: Warehouse) -> str:
                 connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
         set_rights(connection)
         set_database_defaults(connection)
+        connection.execute(sql("warehouse", "log_sequences"), {"before": sequences})
         return _revision(connection) or ""
 
 

@@ -20,10 +20,12 @@ from server_for_tests import PREFIX, fast_server, remove
 
 from mlops.exceptions import EmbeddedServerError
 from mlops.settings import load
+from mlops.warehouse import Warehouse
 from mlops.warehouse.embedded import EmbeddedServer
 from mlops.warehouse.embedded.account import server_account
 from mlops.warehouse.embedded.postmaster import running
 from mlops.warehouse.engine import parse_url
+from mlops.warehouse.migrate import migrate
 
 UP = """
 import sys
@@ -198,6 +200,23 @@ def test_killed_while_an_unlogged_table_is_made(folder: Path) -> None:
         assert kept(server.up().url) == 1000
     with psycopg.connect(url) as connection:
         connection.execute("CREATE UNLOGGED TABLE half (i int PRIMARY KEY)")
+
+
+def test_killed_after_a_migration_gives_out_no_number_twice(folder: Path) -> None:
+    """What a sequence came to in the transaction that made it, PostgreSQL does not log at wal_level minimal."""
+    server = fast_server(folder, synchronous_commit="on", full_page_writes="on")
+    url = server.up().url
+    with Warehouse(url) as warehouse:
+        migrate(warehouse)
+    hypertable = "CREATE TABLE {0} (ts timestamptz NOT NULL); SELECT create_hypertable('{0}', by_range('ts'))"
+    symbol = "INSERT INTO market.symbols (ticker, asset_class, exchange, timezone) VALUES (%s, 'fx', 'X', 'UTC')"
+    with psycopg.connect(url) as connection:
+        connection.execute(hypertable.format("public.one"))
+        connection.execute(symbol, ["ONE"])
+    os.kill(pid(server), signal.SIGKILL)
+    with psycopg.connect(server.up().url) as connection:
+        connection.execute(hypertable.format("public.two"))
+        connection.execute(symbol, ["TWO"])
 
 
 def test_pid_file_that_names_another_program(seasoned: EmbeddedServer) -> None:
