@@ -12,16 +12,16 @@ from sqlalchemy import text
 
 from benchmarks.row import Row, seconds
 from benchmarks.trained import DAILY, SESSIONS_AFTER_TRAINING, ensure_trained, sessions
-from mlops.domain import TECHNICAL_FEATURES, Role
+from mlops.domain import Role
 from mlops.drift import measure
 from mlops.drift.thresholds import PSI_SMALLEST_SHARE
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
 from mlops.warehouse import Warehouse
+from mlops.warehouse.feature_sets import read_feature_set
 
 _RUNS = 5
 _WINDOW = timedelta(days=30)
-_NAMES = ", ".join(TECHNICAL_FEATURES)
 
 
 def run(url: str) -> list[Row]:
@@ -57,16 +57,19 @@ def run(url: str) -> list[Row]:
 
 
 def _numpy(warehouse: Warehouse, as_of: datetime) -> dict[str, float]:
-    query = text(f"SELECT {_NAMES} FROM features.technical WHERE as_of > :window_from AND as_of <= :as_of")
     with warehouse.begin() as connection:
+        names = read_feature_set(connection, "technical").names
+        query = text(
+            f"SELECT {', '.join(names)} FROM features.technical WHERE as_of > :window_from AND as_of <= :as_of"
+        )
         rows = connection.execute(query, {"window_from": as_of - _WINDOW, "as_of": as_of}).all()
         references = connection.execute(text("SELECT feature, edges, counts FROM ml.references")).all()
     values = np.array(rows, dtype=np.float64).astype(np.float32).astype(np.float64)
     found = {}
     for feature, edges, counts in references:
-        if feature not in TECHNICAL_FEATURES:
+        if feature not in names:
             continue
-        column = values[:, TECHNICAL_FEATURES.index(feature)]
+        column = values[:, names.index(feature)]
         column = column[~np.isnan(column)]
         current = np.bincount(np.searchsorted(edges, column, side="right"), minlength=len(counts))
         expected = np.maximum(np.array(counts) / sum(counts), PSI_SMALLEST_SHARE)

@@ -18,12 +18,12 @@ from sqlalchemy import text
 from benchmarks.row import Row, seconds
 from mlops import clock, datasets
 from mlops.datasets import Materialised
-from mlops.domain import TECHNICAL_FEATURES
 from mlops.features import build
 from mlops.sources import FileSource, ingest_bars
 from mlops.spec import Spec
 from mlops.training import find_spec
 from mlops.warehouse import Warehouse
+from mlops.warehouse.feature_sets import read_feature_set
 from mlops.warehouse.reading import read_arrays
 
 if TYPE_CHECKING:
@@ -38,18 +38,16 @@ SPEC = "stocks_d1/gbm"
 
 _RUNS = 3
 _LABELS = ("forward_return_1", "forward_return_5")
-_COLUMNS = ", ".join((*TECHNICAL_FEATURES, *_LABELS))
-_PLAIN = f"SELECT {_COLUMNS} FROM public.training_matrix"
-_PACKED = f"""
-    SELECT array_agg(ARRAY[{_COLUMNS}])
+_PLAIN = "SELECT * FROM public.training_matrix"
+_PACKED = """
+    SELECT array_agg(ARRAY[{columns}])
     FROM (SELECT *, row_number() OVER () / 4096 AS pack FROM public.training_matrix) AS numbered
     GROUP BY pack
 """
 _MEASURED = """
 import resource, sys
 from mlops.cli.train import train
-from pathlib import Path
-train(Path(sys.argv[1]), as_of=sys.argv[2], database_url=sys.argv[3], as_json=True)
+train(sys.argv[1], as_of=sys.argv[2], database_url=sys.argv[3], as_json=True)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -63,37 +61,47 @@ def run(url: str) -> list[Row]:
         return []
     spec = find_spec(SPEC)
     with Warehouse(url) as warehouse:
-        _prepare(warehouse)
+        features = _prepare(warehouse)
         run_id = uuid4()
         with warehouse.begin() as connection:
             chosen = datasets.materialise(connection, run_id, spec, clock.parse_as_of(LAST_DAY))
         try:
-            return [*_one_table(warehouse), _joined(warehouse, run_id, spec, chosen), _memory(warehouse.plain_url)]
+            return [
+                *_one_table(warehouse, features),
+                _joined(warehouse, run_id, spec, chosen),
+                _memory(warehouse.plain_url),
+            ]
         finally:
             with warehouse.begin() as connection:
                 datasets.clear(connection, run_id)
             _execute(warehouse, "DROP TABLE IF EXISTS public.training_matrix")
 
 
-def _prepare(warehouse: Warehouse) -> None:
+def _prepare(warehouse: Warehouse) -> tuple[str, ...]:
     with warehouse.begin(role=None) as connection:
         built = connection.execute(text("SELECT to_regclass('features.technical') IS NOT NULL")).scalar_one()
     if not built:
         ingest_bars(warehouse, FileSource(DAILY))
         build(warehouse)
+    with warehouse.begin(role=None) as connection:
+        features = read_feature_set(connection, "technical").names
+    columns = ", ".join((*features, *_LABELS))
     _execute(
         warehouse,
         "DROP TABLE IF EXISTS public.training_matrix",
-        f"CREATE TABLE public.training_matrix AS SELECT {_COLUMNS} FROM features.technical "
-        f"JOIN labels.forward USING (symbol_id, timeframe, ts) WHERE num_nulls({_COLUMNS}) = 0",
+        f"CREATE TABLE public.training_matrix AS SELECT {columns} FROM features.technical "
+        f"JOIN labels.forward USING (symbol_id, timeframe, ts) WHERE num_nulls({columns}) = 0",
         "ANALYZE public.training_matrix",
     )
+    return features
 
 
-def _one_table(warehouse: Warehouse) -> list[Row]:
+def _one_table(warehouse: Warehouse, features: tuple[str, ...]) -> list[Row]:
+    packed = text(_PACKED.format(columns=", ".join((*features, *_LABELS))))
+
     def ours() -> NDArray[Any]:
         with Warehouse(warehouse.plain_url) as fresh, fresh.begin(role=None) as connection:
-            return read_arrays(connection, text(_PACKED), {}, ("matrix",))["matrix"]
+            return read_arrays(connection, packed, {}, ("matrix",))["matrix"]
 
     readers = {"connectorx": _connectorx, "ADBC": _adbc, "pandas.read_sql": _pandas}
     others = {name: lambda read=read: read(warehouse.plain_url, _PLAIN) for name, read in readers.items()}
@@ -115,7 +123,7 @@ def _one_table(warehouse: Warehouse) -> list[Row]:
 
 
 def _joined(warehouse: Warehouse, run_id: UUID, spec: Spec, chosen: Materialised) -> Row:
-    names = ", ".join((*(f"t.{name}" for name in TECHNICAL_FEATURES), *(f"l.{name}" for name in _LABELS)))
+    names = ", ".join((*(f"t.{name}" for name in chosen.feature_set.names), *(f"l.{name}" for name in _LABELS)))
     query = (
         f"SELECT {names} FROM ml.training_rows r JOIN features.technical t USING (symbol_id, timeframe, ts) "
         f"JOIN labels.forward l USING (symbol_id, timeframe, ts) "

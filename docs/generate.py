@@ -128,11 +128,22 @@ def checks() -> str:
         parts.append(f"## `{suite['suite']}`\n")
         parts.append("| expectation | relation | why |\n|---|---|---|")
         parts.extend(
-            f"| `{each['name']}` | `{suite['batches'][each['batch']]['relation']}` | {_cell(each['why'])} |"
+            f"| {_expectation(each)} | {_relation(suite, each)} | {_cell(each['why'])} |"
             for each in suite["expectations"]
         )
         parts.append("")
     return "\n".join(parts)
+
+
+def _expectation(each: dict[str, Any]) -> str:
+    if each.get("each") == "feature":
+        return f"`FEATURE_{each['name']}`, for each feature"
+    return f"`{each['name']}`" + (f", of `{each['feature_set']}` only" if "feature_set" in each else "")
+
+
+def _relation(suite: dict[str, Any], each: dict[str, Any]) -> str:
+    relation = suite["batches"][each["batch"]]["relation"]
+    return "each feature set that is read" if relation == ":feature_relation" else f"`{relation}`"
 
 
 def specification() -> str:

@@ -26,17 +26,6 @@ HORIZONS: tuple[int, ...] = (1, 5, 10, 20)
 QUANTILES: tuple[float, ...] = (0.1, 0.5, 0.9)
 """The quantiles of the forward return that a forecast gives; the outer two make the 80 % band."""
 
-TECHNICAL_FEATURES: tuple[str, ...] = (
-    "return_1", "return_5", "return_10", "return_20",
-    "volatility_10", "volatility_20",
-    "sma_ratio_5", "sma_ratio_20", "sma_ratio_50",
-    "ema_ratio_12", "ema_ratio_26",
-    "macd_hist", "rsi_14", "bollinger_b_20", "atr_14",
-    "volume_zscore_20", "volume_ratio_5_20",
-    "range_1", "gap_1", "stochastic_k_14",
-)  # fmt: skip
-"""The twenty technical features, in the order in which a model takes them."""
-
 
 class Direction(StrEnum):
     """Which way a forward return goes, by a threshold per timeframe and horizon; in the order of a model's output."""

@@ -93,7 +93,9 @@ class Spec(Section):
     )
     family: str = Field(max_length=63, description="How it learns.")
     timeframe: str = Field(max_length=20, description="The bars that it looks at and forecasts.")
-    feature_set: Literal["technical"] = Field(description="The table in schema `features` that it reads.")
+    feature_set: str = Field(
+        pattern=f"^{NAME}$", max_length=63, description="The features that it reads: a set in `features.catalog`."
+    )
     # TOML and JSON have lists only
     horizons: tuple[int, ...] = Field(
         min_length=1, max_length=20, strict=False, description="How many bars ahead it forecasts, ascending."

@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sqlalchemy import text
+from technical import TECHNICAL_FEATURES
 
 from mlops.checks.suites import ROW_COUNT, Suite
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES
+from mlops.domain import HORIZONS
 from mlops.warehouse import Warehouse
 
 AS_OF = datetime(2013, 3, 1, 21, tzinfo=UTC)

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
+from technical import TECHNICAL_FEATURES
 from tiny_model import tiny_model
 
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Role
+from mlops.domain import HORIZONS, Role
 from mlops.spec import DriftSpec
 from mlops.warehouse import Warehouse
 
@@ -41,6 +42,21 @@ _FEATURES = f"""
         PRIMARY KEY (symbol_id, timeframe, ts)
     )
 """
+_PUBLISH = text(
+    "SELECT features.publish_feature_sets('features', CAST(:declared AS jsonb)) "
+    "WHERE NOT EXISTS (SELECT FROM features.catalog WHERE feature_set = 'technical')"
+)
+_DECLARED = json.dumps(
+    [
+        {
+            "name": "technical",
+            "version": FEATURE_SET,
+            "relation": "features.technical",
+            "bars_before_first_row": 0,
+            "features": [{"name": name} for name in TECHNICAL_FEATURES],
+        }
+    ]
+)
 _LABELS = f"""
     CREATE TABLE IF NOT EXISTS labels.forward (
         symbol_id bigint, timeframe text, ts timestamptz, as_of timestamptz, recorded_at timestamptz,
@@ -95,6 +111,7 @@ class World:
         with self.warehouse.begin(Role.DBT) as connection:
             for statement in (_FEATURES, _LABELS, _BY_HORIZON):
                 connection.execute(text(statement))
+            connection.execute(_PUBLISH, {"declared": _DECLARED})
         with self.warehouse.begin(Role.OWNER) as connection:
             connection.execute(
                 text("INSERT INTO market.sessions VALUES ('XNYS', :session, :opens_at, :closes_at, :ordinal)"),

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from technical import TECHNICAL_FEATURES
 
-from mlops.domain import HORIZONS, QUANTILES, TECHNICAL_FEATURES, Direction
+from mlops.domain import HORIZONS, QUANTILES, Direction
 
 BAND = np.float32(0.02)
 

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from functools import cached_property
 from uuid import UUID
 
-from mlops.domain import TECHNICAL_FEATURES, TIMEFRAMES
+from mlops.domain import TIMEFRAMES
 from mlops.exceptions import ChecksError
+from mlops.warehouse.feature_sets import FeatureSet
 
 REBUILDS_PER_PART = 40
 """How many rows of each part of a training set are rebuilt from history cut off at their as-of."""
 
+_WORD = re.compile(r"[a-z_][a-z0-9_]*")
 _NAME = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 
@@ -27,7 +29,7 @@ class Parameters:
     """The values of one run of the checks. All moments are aware; `as_of` is the last one that may be known.
 
     `window_start`, `month_start` and `year_start` are the opens of sessions: of the first one checked, of the 30th and
-    of the 250th before `as_of`.
+    of the 250th before `as_of`. `feature_set` is the one that is looked at, where one is.
     """
 
     as_of: datetime
@@ -37,6 +39,7 @@ class Parameters:
     month_start: datetime
     year_start: datetime
     rebuilds_per_part: int = REBUILDS_PER_PART
+    feature_set: FeatureSet | None = None
 
     @cached_property
     def literals(self) -> Mapping[str, str]:
@@ -51,9 +54,7 @@ class Parameters:
             "timeframe": f"'{self.timeframe}'",
             "run_id": f"'{UUID(str(self.run_id))}'::uuid",
             "rebuilds_per_part": str(int(self.rebuilds_per_part)),
-            "feature_columns": ", ".join(TECHNICAL_FEATURES),
-            "feature_names": ", ".join(f"'{name}'" for name in TECHNICAL_FEATURES),
-            "feature_counts": ", ".join(f"count({name})" for name in TECHNICAL_FEATURES),
+            **({} if self.feature_set is None else _of_feature_set(self.feature_set)),
         }
 
     def fill(self, query: str, rows: str | None = None) -> str:
@@ -71,6 +72,27 @@ class Parameters:
             return self.literals[name]
 
         return _NAME.sub(value, query).strip().rstrip(";")
+
+
+def _of_feature_set(feature_set: FeatureSet) -> dict[str, str]:
+    columns = [_word(name) for name in feature_set.names]
+    return {
+        "feature_set": f"'{_word(feature_set.name)}'",
+        "feature_relation": ".".join(_word(part) for part in feature_set.relation.split(".")),
+        "bars_before_first_row": str(int(feature_set.bars_before_first_row)),
+        "feature_columns": ", ".join(columns),
+        "feature_names": ", ".join(f"'{name}'" for name in columns),
+        "feature_counts": ", ".join(f"count({name})" for name in columns),
+    }
+
+
+def _word(name: str) -> str:
+    if not _WORD.fullmatch(name):
+        raise ChecksError(
+            f"A feature set has the name {name!r} in it. Use small letters, digits and underscores, so that its checks "
+            "can name it."
+        )
+    return name
 
 
 def _moment(moment: datetime) -> str:

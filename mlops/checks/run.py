@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -12,11 +13,12 @@ from mlops.checks import faults, suites, validation
 from mlops.checks.parameters import Parameters
 from mlops.checks.quarantine import quarantine
 from mlops.checks.report import CheckReport, CheckResult
-from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite
+from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite, of_feature_set
 from mlops.checks.validation import Verdict
 from mlops.domain import DAILY_SUITES, Role
 from mlops.exceptions import ChecksError, WarehouseError, WarehouseUnreachableError
 from mlops.warehouse import Warehouse, sql
+from mlops.warehouse.feature_sets import FeatureSet, read_feature_sets
 
 TRAINING = ("market", "features", "labels", "training_set")
 """What must hold before a model is trained: integrity of all that it reads, and the leakage rules on its rows."""
@@ -92,6 +94,12 @@ def run_suites(
     """Do what `run` does, for suites that are at hand."""
     with warehouse.begin(Role.WORKER) as connection:
         window = connection.execute(sql("checks", "window"), {"as_of": as_of}).one()
+        wanted: Sequence[str] = (
+            connection.execute(sql("checks", "feature_sets"), {"run_id": run_id, "timeframe": timeframe})
+            .scalars()
+            .all()
+        )
+        there = read_feature_sets(connection)
     parameters = Parameters(
         as_of=as_of,
         timeframe=timeframe,
@@ -102,14 +110,47 @@ def run_suites(
     )
     results: list[CheckResult] = []
     with validation.reading(warehouse.url) as source:
-        for suite in chosen:
-            results.extend(_run_suite(warehouse, source, suite, parameters))
+        for suite, feature_set, name in _looked_at(chosen, wanted, there):
+            if suite.is_of_features and feature_set is None:
+                results.append(_not_built(suite, name))
+            else:
+                looked_at = replace(parameters, feature_set=feature_set)
+                results.extend(_run_suite(warehouse, source, of_feature_set(suite, feature_set), looked_at))
     judged: Sequence[CheckResult] = results
     if any(result.symbols_at_fault for result in results):
         judged = quarantine(results, _symbols_checked(warehouse, parameters))
     report = CheckReport(run_id=run_id, as_of=as_of, timeframe=timeframe, results=tuple(judged))
     _save(warehouse, report)
     return report
+
+
+def _looked_at(
+    chosen: Sequence[Suite], wanted: Sequence[str], there: Mapping[str, FeatureSet]
+) -> Iterator[tuple[Suite, FeatureSet | None, str]]:
+    """Give each suite with each feature set that it is asked of, None where that is not built, and the set's name.
+
+    Asked of are the sets `wanted`, or all that are `there` where none is; a suite that is of no features, of none.
+    """
+    names = [*wanted] or [*there] or [""]
+    for suite in chosen:
+        for name in names if suite.each else names[:1]:
+            yield suite, there.get(name), name
+
+
+def _not_built(suite: Suite, name: str) -> CheckResult:
+    """Return that the features cannot be looked at, which closes the gate."""
+    what = f"there is no feature set {name}" if name else "there are no features yet"
+    first = suite.expectations[0]
+    return CheckResult(
+        suite=suite.suite,
+        expectation=first.name,
+        relation="features.catalog",
+        success=False,
+        observed=f"could not be checked: {what}. Build them: `forecastle features build`",
+        rows_at_fault=0,
+        why=first.why,
+        query="SELECT * FROM features.catalog",
+    )
 
 
 def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: Parameters) -> Iterator[CheckResult]:
@@ -129,7 +170,7 @@ def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: P
         yield CheckResult(
             suite=suite.suite,
             expectation=each.name,
-            relation=batch.relation,
+            relation=parameters.fill(batch.relation),
             success=verdict.success,
             observed=observed,
             rows_at_fault=n,
@@ -224,6 +265,7 @@ def _save(warehouse: Warehouse, report: CheckReport) -> None:
             "run_id": report.run_id,
             "suite": result.suite,
             "expectation": result.expectation,
+            "relation": result.relation,
             "symbol_id": symbol_id,
             "rows_at_fault": n,
         }

@@ -1,5 +1,5 @@
 -- Keep what came of an expectation; checked again in the same run, the newer result stands.
--- One row per run, suite and expectation.
+-- One row per run, suite, expectation and relation.
 INSERT INTO monitoring.check_results
     (run_id, suite, expectation, relation, timeframe, as_of, success, quarantined, observed, rows_at_fault, why, query)
 VALUES
@@ -7,8 +7,7 @@ VALUES
         :run_id, :suite, :expectation, :relation, :timeframe, :as_of, :success, :quarantined, :observed, :rows_at_fault,
         :why, :query
     )
-ON CONFLICT (run_id, suite, expectation) DO UPDATE SET
-    relation = excluded.relation,
+ON CONFLICT (run_id, suite, expectation, relation) DO UPDATE SET
     timeframe = excluded.timeframe,
     as_of = excluded.as_of,
     success = excluded.success,

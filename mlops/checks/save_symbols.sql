@@ -1,4 +1,4 @@
 -- Keep which symbols an expectation found fault with.
--- One row per run, suite, expectation and symbol.
-INSERT INTO monitoring.symbols_at_fault (run_id, suite, expectation, symbol_id, rows_at_fault)
-VALUES (:run_id, :suite, :expectation, :symbol_id, :rows_at_fault)
+-- One row per run, suite, expectation, relation and symbol.
+INSERT INTO monitoring.symbols_at_fault (run_id, suite, expectation, relation, symbol_id, rows_at_fault)
+VALUES (:run_id, :suite, :expectation, :relation, :symbol_id, :rows_at_fault)

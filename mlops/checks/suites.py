@@ -11,17 +11,21 @@ from collections import Counter
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlops.exceptions import ChecksError
+from mlops.warehouse.feature_sets import Feature, FeatureSet
 
 SQL = "unexpected_rows_expectation"
 """The type of an expectation that is a query of the rows at fault."""
 
 ROW_COUNT = "expect_table_row_count_to_be_between"
 """The type of an expectation that counts the rows of its batch; each batch must have one."""
+
+_FINITE = {"min_value": -1e300, "max_value": 1e300}
+"""The bounds of a feature whose contract gives none: NaN and infinity are above any bound."""
 
 _FILE = re.compile(r"^\d\d_(?P<suite>[a-z_]+)\.yaml$")
 _NAME = r"^[a-z][a-z0-9_]*$"
@@ -36,7 +40,7 @@ class _Entry(BaseModel):
 class Batch(_Entry):
     """The rows that an expectation looks at."""
 
-    relation: str = Field(pattern=r"^[a-z_]+\.[a-z_]+$")
+    relation: str = Field(pattern=r"^([a-z_]+\.[a-z_]+|:feature_relation)$")
     where: str = Field(min_length=1)
     key: tuple[str, ...] = Field(min_length=1, description="Columns that name a row of it.")
 
@@ -54,6 +58,10 @@ class Expectation(_Entry):
     type: str = Field(pattern=r"^(expect_[a-z0-9_]+|unexpected_rows_expectation)$")
     kwargs: dict[str, Any]
     why: str = Field(min_length=20)
+    each: Literal["feature"] | None = Field(
+        default=None, description="Whether it is asked of each feature by itself, within the bounds of its contract."
+    )
+    feature_set: str | None = Field(default=None, description="The one feature set of which it is asked.")
     quarantines: bool = Field(
         default=False, description="Whether a fault is one of the symbols whose rows it names by `symbol_id`."
     )
@@ -64,8 +72,16 @@ class Suite(_Entry):
 
     suite: str = Field(pattern=_NAME)
     about: str = Field(min_length=20)
+    each: Literal["feature_set"] | None = Field(
+        default=None, description="Whether all of it is asked of each feature set by itself."
+    )
     batches: dict[str, Batch] = Field(min_length=1)
     expectations: tuple[Expectation, ...] = Field(min_length=1)
+
+    @property
+    def is_of_features(self) -> bool:
+        """Whether its SQL names the feature set that it is asked of."""
+        return ":feature_" in self.model_dump_json()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -79,6 +95,38 @@ class Suite(_Entry):
             if not any(each.type == ROW_COUNT and each.batch == label for each in self.expectations):
                 raise ValueError(f"batch {label} has no {ROW_COUNT}, so it would pass with nothing in it")
         return self
+
+
+def of_feature_set(suite: Suite, feature_set: FeatureSet | None) -> Suite:
+    """Return what `suite` expects of `feature_set`: each of its features, where an expectation is of each."""
+    if feature_set is None:
+        return suite
+    expectations: list[Expectation] = []
+    for each in suite.expectations:
+        if each.feature_set not in (None, feature_set.name):
+            continue
+        if each.each is None:
+            expectations.append(each)
+        else:
+            expectations.extend(_of_feature(each, feature) for feature in feature_set.features)
+    return suite.model_copy(update={"expectations": tuple(expectations)})
+
+
+def _of_feature(expectation: Expectation, feature: Feature) -> Expectation:
+    bounds = {
+        "min_value": feature.at_least if feature.above is None else feature.above,
+        "strict_min": None if feature.above is None else True,
+        "max_value": feature.at_most,
+    }
+    given = {name: value for name, value in bounds.items() if value is not None}
+    return expectation.model_copy(
+        update={
+            "name": f"{feature.name}_{expectation.name}",
+            "each": None,
+            "kwargs": {"column": feature.name, **_FINITE, **given},
+            "why": feature.why or expectation.why,
+        }
+    )
 
 
 @cache

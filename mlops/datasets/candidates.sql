@@ -14,18 +14,13 @@ SELECT
     t.feature_set_version,
     greatest(t.recorded_at, l.recorded_at),
     CASE
-        WHEN num_nulls(
-            t.return_1, t.return_5, t.return_10, t.return_20, t.volatility_10, t.volatility_20,
-            t.sma_ratio_5, t.sma_ratio_20, t.sma_ratio_50, t.ema_ratio_12, t.ema_ratio_26, t.macd_hist, t.rsi_14,
-            t.bollinger_b_20, t.atr_14, t.volume_zscore_20, t.volume_ratio_5_20, t.range_1, t.gap_1,
-            t.stochastic_k_14
-        ) > 0 THEN 'null_feature'
+        WHEN t.n_missing > 0 THEN 'null_feature'
         -- A bar that the market knew only after its successors: rows after it could not be used at their as_of, and its
         -- own row has labels that were known before it.
         WHEN t.known_at > t.as_of OR k.first_label_known_at <= t.as_of THEN 'known_late'
         WHEN k.label_known_at > :as_of THEN 'label_unknown'
     END
-FROM features.technical AS t
+FROM features.vectors AS t
 LEFT JOIN labels.forward AS l USING (symbol_id, timeframe, ts)
 CROSS JOIN LATERAL (
     SELECT greatest(
@@ -42,7 +37,8 @@ CROSS JOIN LATERAL (
     ) AS first_label_known_at
 ) AS k
 WHERE
-    t.timeframe = :timeframe
+    t.feature_set = :feature_set
+    AND t.timeframe = :timeframe
     AND t.as_of <= :as_of
     AND t.symbol_id IN (SELECT market.universe_at(CAST(:universe AS jsonb), :timeframe, :as_of))
     AND (

@@ -14,6 +14,7 @@ from mlops.exceptions import DatasetError
 from mlops.modelling import Part, SplitPlan
 from mlops.spec import Spec
 from mlops.warehouse import sql
+from mlops.warehouse.feature_sets import FeatureSet, read_feature_set
 
 CAUSES: Mapping[str, str] = {
     "null_feature": "a feature is NULL: a zero denominator, or a value that the source lacks",
@@ -32,7 +33,8 @@ class Materialised:
         excluded: number of rows left out, by cause (see CAUSES); also `quarantined`, once symbols were left out.
         data_from: `as_of` of the first row, UTC.
         data_to: when the last label is known, UTC.
-        feature_set_version: the one version that all rows' features are of.
+        feature_set: the set that the features are of.
+        feature_set_version: the one version of it that all rows are of.
         recorded_until: when this database learnt the newest bar behind the features and labels that there were.
     """
 
@@ -41,6 +43,7 @@ class Materialised:
     excluded: Mapping[str, int]
     data_from: datetime
     data_to: datetime
+    feature_set: FeatureSet
     feature_set_version: str
     recorded_until: datetime
 
@@ -53,13 +56,16 @@ class Materialised:
 def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetime) -> Materialised:
     """Fill ml.training_rows with what was known at `as_of` (UTC), split by `mlops.datasets.split`.
 
-    In are the rows of the spec's timeframe and universe with `as_of` not after it, all twenty features, no bar behind
-    them that was known later than the row's own `as_of`, and labels of all horizons that were known at `as_of`.
+    In are the rows of the spec's timeframe and universe with `as_of` not after it, all features of its set, no bar
+    behind them that was known later than the row's own `as_of`, and labels of all horizons that were known at `as_of`.
 
     Raises:
         DatasetError: there are too few dates, or the rows are of several versions of the feature set.
+        FeaturesError: the spec's feature set is not built.
     """
+    feature_set = read_feature_set(connection, spec.feature_set)
     wanted = {
+        "feature_set": feature_set.name,
         "timeframe": spec.timeframe,
         "as_of": as_of,
         "horizons": list(spec.horizons),
@@ -104,6 +110,7 @@ def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetim
         excluded=excluded,
         data_from=min(row.data_from for row in usable),
         data_to=max(row.data_to for row in usable),
+        feature_set=feature_set,
         feature_set_version=versions.pop(),
         recorded_until=max(row.recorded_until for row in dates),
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from mlops.datasets.materialise import Materialised
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES
+from mlops.domain import HORIZONS
 from mlops.exceptions import DatasetError
 from mlops.modelling import Matrix, Part
 from mlops.warehouse import sql
@@ -45,6 +45,7 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
     connection.execute(sql("datasets", "planning"))
     parameters = {
         "run_id": run_id,
+        "feature_set": materialised.feature_set.name,
         "feature_set_version": materialised.feature_set_version,
         "recorded_until": materialised.recorded_until,
     }
@@ -72,7 +73,7 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
     if (np.diff(part) < 0).any() or set(part.tolist()) != set(range(len(Part))):
         raise DatasetError("The parts of the training set do not follow each other in time.", run_id=run_id)
     return Matrix(
-        feature_names=TECHNICAL_FEATURES,
+        feature_names=materialised.feature_set.names,
         horizons=horizons,
         features=features,
         returns=returns,

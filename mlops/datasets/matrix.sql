@@ -6,12 +6,7 @@ SELECT
     array_agg(r.symbol_id),
     array_agg(r.as_of),
     array_agg(CAST(CASE r.split WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END AS smallint)),
-    array_agg(ARRAY[
-        t.return_1, t.return_5, t.return_10, t.return_20, t.volatility_10, t.volatility_20,
-        t.sma_ratio_5, t.sma_ratio_20, t.sma_ratio_50, t.ema_ratio_12, t.ema_ratio_26, t.macd_hist, t.rsi_14,
-        t.bollinger_b_20, t.atr_14, t.volume_zscore_20, t.volume_ratio_5_20, t.range_1, t.gap_1,
-        t.stochastic_k_14
-    ]),
+    array_agg(t.features),
     -- A horizon that the model leaves out may lie beyond what is known: NaN and -1, which the reader refuses elsewhere.
     array_agg(ARRAY[
         coalesce(l.forward_return_1, 'NaN'), coalesce(l.forward_return_5, 'NaN'),
@@ -24,11 +19,12 @@ SELECT
         CASE l.direction_20 WHEN 'BULLISH' THEN 0 WHEN 'NEUTRAL' THEN 1 WHEN 'BEARISH' THEN 2 ELSE -1 END
     ])
 FROM ml.training_rows AS r
-INNER JOIN features.technical AS t USING (symbol_id, timeframe, ts)
+INNER JOIN features.vectors AS t USING (symbol_id, timeframe, ts)
 INNER JOIN labels.forward AS l USING (symbol_id, timeframe, ts)
 WHERE
     r.run_id = :run_id
     AND r.split IN ('train', 'validation', 'test')
+    AND t.feature_set = :feature_set
     AND t.feature_set_version = :feature_set_version
     AND t.recorded_at <= :recorded_until
     AND l.recorded_at <= :recorded_until

@@ -94,6 +94,7 @@ def _measure_version(connection: Connection, production: Row[Any], as_of: dateti
     where = {
         "model": version.model,
         "version": version.version,
+        "feature_set": production.feature_set,
         "timeframe": production.timeframe,
         "as_of": as_of,
         "window_from": as_of - timedelta(days=spec.window_days),

@@ -74,7 +74,7 @@ def build(
 
     A hypertable is touched only where bars reach that are new, corrected or deleted since its last build, whatever
     their date; with `full_refresh`, or where the feature set or the thresholds changed, it is built anew. `select`
-    names models as dbt does (`features.technical`, `+by_horizon`); None: all that can have changed. Two at once wait
+    names models as dbt does (`by_horizon`, `+by_horizon`); None: all that can have changed. Two at once wait
     for each other.
 
     Raises FeaturesError with the model at fault and the database's words; a model is built whole or left as it was, and

@@ -16,12 +16,13 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row
 
-from mlops.domain import TECHNICAL_FEATURES, ModelVersion
+from mlops.domain import ModelVersion
 from mlops.exceptions import ForecastingError, GateClosedError, WarehouseUnreachableError
 from mlops.forecasting.newest import Newest, Refusal, asked_symbols, read_newest, with_bars
 from mlops.forecasting.serving import Serving, read_artifact, read_serving, refuse_hindsight
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
+from mlops.warehouse.feature_sets import read_feature_set
 from mlops.warehouse.locks import take_lock
 from mlops.warehouse.statistics import gather_statistics
 
@@ -166,14 +167,16 @@ def _answer(
 ) -> VersionForecasts:
     """Let one version answer, in a transaction of its own. What versions are asked alike is read once, into `asked`."""
     run_id = uuid4()
-    question = serving.timeframe, serving.horizons, serving.universe
+    question = serving.feature_set, serving.timeframe, serving.horizons, serving.universe
     with warehouse.begin() as connection:
         scorer = _scorer(connection, serving)
         refuse_hindsight(connection, serving, as_of)
+        # Before the rows: whoever publishes feature sets changes the catalogue first, too.
+        places = _places(connection, scorer, serving)
         if question not in asked:
             asked[question] = read_newest(connection, serving, as_of)
         _require_usable(asked[question].rows, serving)
-        rows, refused, seconds = _score(scorer, serving, asked[question])
+        rows, refused, seconds = _score(scorer, serving, asked[question], places)
         connection.execute(sql("forecasting", "stage"))
         copy_rows(connection, "forecasts_to_make", _COLUMNS, rows)
         # Whoever comes second waits here for the first to commit, and then finds the rows there.
@@ -278,20 +281,27 @@ def _scorer(connection: Connection, serving: Serving) -> Scorer:
     from mlops.scoring import Scorer
 
     scorer = Scorer(read_artifact(connection, serving))
-    if scorer.horizons != serving.horizons or scorer.feature_set_version != serving.feature_set_version:
+    made_for = scorer.horizons, scorer.feature_set, scorer.feature_set_version
+    if made_for != (serving.horizons, serving.feature_set, serving.feature_set_version):
         raise ForecastingError(
             f"The model file of {serving.version} was made for horizons {list(scorer.horizons)} and feature set "
-            f"{scorer.feature_set_version}, its version row says {list(serving.horizons)} and "
-            f"{serving.feature_set_version}. Train again and let the new version take over.",
+            f"{scorer.feature_set} {scorer.feature_set_version}, its version row says {list(serving.horizons)} and "
+            f"{serving.feature_set} {serving.feature_set_version}. Train again and let the new version take over.",
             version=serving.version,
         )
-    unknown = [name for name in scorer.feature_names if name not in TECHNICAL_FEATURES]
+    return scorer
+
+
+def _places(connection: Connection, scorer: Scorer, serving: Serving) -> list[int]:
+    """Return where in a row of features.vectors the inputs of the model stand."""
+    there = read_feature_set(connection, serving.feature_set).names
+    unknown = [name for name in scorer.feature_names if name not in there]
     if unknown:
         raise ForecastingError(
             f"{serving.version} takes features that the warehouse does not have: {', '.join(unknown)}.",
             version=serving.version,
         )
-    return scorer
+    return [there.index(name) for name in scorer.feature_names]
 
 
 def _require_usable(rows: Sequence[Row[Any]], serving: Serving) -> None:
@@ -314,15 +324,14 @@ def _require_usable(rows: Sequence[Row[Any]], serving: Serving) -> None:
 
 
 def _score(
-    scorer: Scorer, serving: Serving, asked: Newest
+    scorer: Scorer, serving: Serving, asked: Newest, places: Sequence[int]
 ) -> tuple[list[tuple[object, ...]], dict[int, Refusal], float]:
     """Score the rows in one run of the model; return rows of ml.predictions, who has none and why, and the seconds."""
     import numpy as np
 
-    n_features = len(scorer.feature_names)
-    features = np.array(
-        [[getattr(row, name) for name in scorer.feature_names] for row in asked.rows], dtype=np.float64
-    ).reshape(len(asked.rows), n_features)
+    features = np.array([[row.features[place] for place in places] for row in asked.rows], dtype=np.float64).reshape(
+        len(asked.rows), len(places)
+    )
     complete = np.asarray(np.isfinite(features).all(axis=1))
     started = time.perf_counter()
     quantiles, probabilities = scorer.score(features[complete])

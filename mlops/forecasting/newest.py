@@ -48,6 +48,7 @@ def read_newest(connection: Connection, serving: Serving, as_of: datetime) -> Ne
         sql("forecasting", "newest_rows"),
         {
             "symbol_ids": asked,
+            "feature_set": serving.feature_set,
             "timeframe": serving.timeframe,
             "as_of": as_of,
             "horizons": list(serving.horizons),

@@ -1,5 +1,5 @@
 -- What there is to forecast from as of :as_of, and when each horizon ends by the trading calendar.
--- Grain: one row per symbol of :symbol_ids that has a feature row known by then: its newest one.
+-- Grain: one row per symbol of :symbol_ids that has a row of :feature_set known by then: its newest one.
 --
 -- sessions_behind: sessions of its exchange that closed by :as_of and after the session of the bar.
 -- targets: for each of :horizons, in their order, the close of the bar that many bars ahead; NULL where the calendar
@@ -8,14 +8,11 @@
 -- market does, and a daily bar, one a session, is the special case that ends with the session that is h ahead.
 WITH newest AS MATERIALIZED (
     SELECT
-        s.id AS symbol_id, s.exchange, f.ts, f.known_at, f.feature_set_version,
-        f.return_1, f.return_5, f.return_10, f.return_20, f.volatility_10, f.volatility_20,
-        f.sma_ratio_5, f.sma_ratio_20, f.sma_ratio_50, f.ema_ratio_12, f.ema_ratio_26, f.macd_hist, f.rsi_14,
-        f.bollinger_b_20, f.atr_14, f.volume_zscore_20, f.volume_ratio_5_20, f.range_1, f.gap_1, f.stochastic_k_14
+        s.id AS symbol_id, s.exchange, f.ts, f.known_at, f.feature_set_version, f.features
     FROM market.symbols AS s
     CROSS JOIN LATERAL (
-        SELECT * FROM features.technical AS t
-        WHERE t.symbol_id = s.id AND t.timeframe = :timeframe
+        SELECT * FROM features.vectors AS t
+        WHERE t.feature_set = :feature_set AND t.symbol_id = s.id AND t.timeframe = :timeframe
           AND t.ts < :as_of AND t.as_of <= :as_of AND t.known_at <= :as_of
         ORDER BY t.ts DESC
         LIMIT 1

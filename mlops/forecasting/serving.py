@@ -34,6 +34,7 @@ class Serving:
     timeframe: str
     horizons: tuple[int, ...]
     universe: str | None
+    feature_set: str
     feature_set_version: str
     trained_as_of: datetime
 
@@ -60,6 +61,7 @@ def read_serving(connection: Connection, model: str | None) -> list[Serving]:
             timeframe=row.timeframe,
             horizons=tuple(row.horizons),
             universe=None if row.universe is None else json.dumps(row.universe, sort_keys=True),
+            feature_set=row.feature_set,
             feature_set_version=row.feature_set_version,
             trained_as_of=row.trained_as_of,
         )
@@ -88,7 +90,12 @@ def refuse_hindsight(connection: Connection, serving: Serving, as_of: datetime) 
         return
     hindsight: bool = connection.execute(
         sql("forecasting", "known_in_training"),
-        {"timeframe": serving.timeframe, "as_of": as_of, "trained_as_of": serving.trained_as_of},
+        {
+            "feature_set": serving.feature_set,
+            "timeframe": serving.timeframe,
+            "as_of": as_of,
+            "trained_as_of": serving.trained_as_of,
+        },
     ).scalar_one()
     if hindsight:
         raise ForecastingError(

@@ -3,7 +3,7 @@
 -- model where :model is given.
 SELECT
     s.model, s.version, s.role, s.candidate, s.timeframe, s.horizons, s.universe, s.trained_as_of, c.sha256,
-    i.feature_set_version
+    i.feature_set, i.feature_set_version
 FROM ml.serving AS s
 INNER JOIN ml.components AS c ON s.model = c.model AND s.version = c.version AND c.format = 'onnx'
 INNER JOIN ml.version_inputs AS i ON s.model = i.model AND s.version = i.version

@@ -30,7 +30,7 @@ def migrate(warehouse: Warehouse) -> str:
     """
     with warehouse.begin(role=None) as connection:
         _one_at_a_time(connection)
-        sequences = connection.execute(sql("warehouse", "sequences")).scalar_one()
+        sequences: list[int] = connection.execute(sql("warehouse", "sequences")).scalar_one()
         prepare(connection)
         config = _config()
         config.attributes["connection"] = connection

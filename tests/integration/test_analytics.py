@@ -16,10 +16,11 @@ import pytest
 from server_for_tests import open_folder
 from small_world import register
 from sqlalchemy import create_engine, text
+from technical import TECHNICAL_FEATURES
 
 from mlops.checks import faults, suites
 from mlops.checks.parameters import Parameters
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES, Role
+from mlops.domain import HORIZONS, Role
 from mlops.drift import measure
 from mlops.exceptions import GateClosedError, WarehouseError
 from mlops.features import build

@@ -16,18 +16,20 @@ from databases import administer
 from planted_faults import AAPL, AS_OF, FAULTS, id_of, narrowed
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
+from technical import TECHNICAL_FEATURES
 
 from mlops import checks
 from mlops.checks import suites, validation
 from mlops.checks.run import run_suites
 from mlops.checks.suites import ROW_COUNT, Suite
 from mlops.datasets import materialise
-from mlops.domain import DAILY_SUITES, TECHNICAL_FEATURES, Role
+from mlops.domain import DAILY_SUITES, Role
 from mlops.exceptions import ChecksError, GateClosedError, NotMigratedError, WarehouseUnreachableError
 from mlops.features import build
 from mlops.registry import start_run
 from mlops.training import find_spec
 from mlops.warehouse import Warehouse
+from mlops.warehouse.feature_sets import FeatureSet, read_feature_set
 
 SPEC = find_spec("stocks_d1/gbm")
 
@@ -45,6 +47,11 @@ def add_run(warehouse: Warehouse) -> UUID:
     return run_id
 
 
+def feature_set(warehouse: Warehouse) -> FeatureSet:
+    with warehouse.begin(Role.WORKER) as connection:
+        return read_feature_set(connection, "technical")
+
+
 def failed(report: checks.CheckReport) -> set[str]:
     return {result.expectation for result in report.failures}
 
@@ -57,7 +64,7 @@ def test_the_fault_closes_the_gate_or_puts_its_symbol_into_quarantine(
     featured: Warehouse, suite: str, name: str
 ) -> None:
     run_id = add_run(featured) if suite == "training_set" else uuid4()
-    alone = narrowed(suites.load(suite), name)
+    alone = narrowed(suites.of_feature_set(suites.load(suite), feature_set(featured)), name)
     arguments: dict[str, Any] = {"as_of": AS_OF, "run_id": run_id, "timeframe": "d1"}
     checks.gate(run_suites(featured, [alone], **arguments))
 
@@ -139,7 +146,7 @@ def test_results_are_kept(featured: Warehouse) -> None:
         kept = connection.execute(
             text("SELECT * FROM monitoring.check_results WHERE run_id = :run_id"), {"run_id": run_id}
         ).all()
-    assert len(kept) == len(suites.load("features").expectations)
+    assert len(kept) == len(suites.of_feature_set(suites.load("features"), feature_set(featured)).expectations)
     by_name = {row.expectation: row for row in kept}
     broken = by_name["rsi_14_is_possible"]
     assert (broken.success, broken.rows_at_fault, broken.observed) == (False, 1, "1 row at fault")
@@ -241,7 +248,7 @@ def test_what_cannot_be_checked_does_not_pass(featured: Warehouse, drop: str) ->
     report = checks.training(featured, run_id, AS_OF)
     broken = [result for result in report.failures if result.observed.startswith("could not be checked")]
     assert "features_equal_a_rebuild_at_the_cutoff" in {result.expectation for result in broken}
-    assert all("technical" in result.observed for result in broken)
+    assert all("technical" in result.observed or "features.vectors" in result.observed for result in broken)
     assert any(result.success for result in report.results)  # the others were looked at all the same
     if drop.startswith("TABLE"):
         assert {result.expectation for result in broken} >= set(FAULTS["features"])
@@ -416,6 +423,7 @@ import os, signal, sys
 from datetime import datetime
 from mlops import checks
 from mlops.warehouse import Warehouse
+from mlops.warehouse.feature_sets import FeatureSet, read_feature_set
 
 run = sys.modules["mlops.checks.run"]
 really = run._run_suite

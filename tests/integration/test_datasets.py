@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 from synthetic import spec
+from technical import TECHNICAL_FEATURES
 
 from mlops.datasets import Materialised, clear, fingerprint, materialise, read_matrix
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES
+from mlops.domain import HORIZONS
 from mlops.exceptions import DatasetError
 from mlops.features import build
 from mlops.modelling import Matrix, Part

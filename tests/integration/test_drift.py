@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from small_world import World, closes, opens, register
 from sqlalchemy import text
+from technical import TECHNICAL_FEATURES
 
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES
+from mlops.domain import HORIZONS
 from mlops.drift import DriftReport, FeatureDrift, SymbolDrift, measure
 from mlops.exceptions import DriftError, NoProductionModelError
 from mlops.forecasting import forecast
@@ -217,12 +217,6 @@ def test_rows_known_later_are_not_measured(world: World) -> None:
     )
     after = features_of(measure(world.warehouse, world.close_of(80)))["return_1"]
     assert after.n_current == before.n_current - len(TICKERS)
-
-
-def test_features_are_named_in_the_query_as_in_the_domain() -> None:
-    query = (Path(__file__).parents[2] / "mlops/drift/stability.sql").read_text()
-    assert all(f"('{name}', c.{name})" in query for name in TECHNICAL_FEATURES)
-    assert all(f"array_agg({name}) AS {name}" in query for name in TECHNICAL_FEATURES)
 
 
 # Realised accuracy ---------------------------------------------------------------------------------------------------

@@ -23,11 +23,12 @@ import pytest
 from databases import database
 from sqlalchemy import Row, text
 from synthetic import spec
+from technical import TECHNICAL_FEATURES
 
 from jobs import train as job
 from mlops import datasets, registry, training
 from mlops.datasets import fingerprint, materialise, read_matrix
-from mlops.domain import TECHNICAL_FEATURES, ModelVersion, Role
+from mlops.domain import ModelVersion, Role
 from mlops.exceptions import (
     ArtifactCorruptError,
     DatasetError,

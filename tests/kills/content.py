@@ -49,7 +49,7 @@ _BY_HAND = {
         FROM monitoring.check_results
     """,
     ("monitoring", "symbols_at_fault"): """
-        SELECT DISTINCT suite, expectation, ticker, rows_at_fault
+        SELECT DISTINCT suite, expectation, relation, ticker, rows_at_fault
         FROM monitoring.symbols_at_fault JOIN market.symbols ON id = symbol_id
     """,
     ("monitoring", "locks"): "SELECT WHERE false",

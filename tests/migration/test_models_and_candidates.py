@@ -14,10 +14,11 @@ from alembic import command
 from databases import database
 from small_world import FEATURE_SET, World
 from sqlalchemy import text
+from technical import TECHNICAL_FEATURES
 from tiny_model import tiny_model
 
 from mlops import registry
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES, ModelVersion
+from mlops.domain import HORIZONS, ModelVersion
 from mlops.exceptions import WarehouseError
 from mlops.features import build
 from mlops.forecasting import forecast

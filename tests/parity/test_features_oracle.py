@@ -12,8 +12,9 @@ import pytest
 import technical_oracle as oracle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from technical import TECHNICAL_FEATURES
 
-from mlops.domain import HORIZONS, TECHNICAL_FEATURES
+from mlops.domain import HORIZONS
 from mlops.features import build
 from mlops.warehouse import Warehouse
 

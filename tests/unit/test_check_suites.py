@@ -14,17 +14,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planted_faults import FAULTS
+from technical import TECHNICAL
 
 from mlops.checks import CheckReport, CheckResult, faults, gate, suite_names, suites
 from mlops.checks.parameters import Parameters
 from mlops.checks.quarantine import quarantine
 from mlops.checks.suites import SQL, Batch, Expectation
-from mlops.domain import TECHNICAL_FEATURES
 from mlops.exceptions import ChecksError, GateClosedError
+from mlops.warehouse.feature_sets import Feature, FeatureSet
 
 AS_OF = datetime(2017, 8, 11, 20, tzinfo=UTC)
 RUN = UUID("00000000-0000-0000-0000-00000000002a")
-ALL = [(suite, each) for suite in map(suites.load, suite_names()) for each in suite.expectations]
+ALL = [
+    (suite, each)
+    for suite in (suites.of_feature_set(suites.load(name), TECHNICAL) for name in suite_names())
+    for each in suite.expectations
+]
 
 
 def parameters(**changed: object) -> Parameters:
@@ -35,6 +40,7 @@ def parameters(**changed: object) -> Parameters:
         "window_start": AS_OF - timedelta(days=42),
         "month_start": AS_OF - timedelta(days=42),
         "year_start": AS_OF - timedelta(days=365),
+        "feature_set": TECHNICAL,
     }
     return Parameters(**{**values, **changed})  # type: ignore[arg-type]
 
@@ -58,17 +64,38 @@ def test_names_are_unique_over_all_suites() -> None:
 
 
 def test_every_expectation_is_proved_by_a_planted_fault() -> None:
-    written = {name: {each.name for each in suites.load(name).expectations} for name in suite_names()}
+    written = {name: {each.name for suite, each in ALL if suite.suite == name} for name in suite_names()}
     assert written == {name: set(planted) for name, planted in FAULTS.items()}
 
 
-def test_every_feature_has_a_range() -> None:
-    ranged = {
-        each.kwargs["column"]
-        for each in suites.load("features").expectations
-        if each.type == "expect_column_values_to_be_between"
+def test_every_feature_of_a_set_is_held_to_the_bounds_of_its_contract_and_to_no_others() -> None:
+    features = (
+        Feature("a", -1, None, 5, "A positive price cannot lose all of itself."),
+        Feature("b", None, 0, None, None),
+        Feature("c", None, None, None, None),
+    )
+    suite = suites.of_feature_set(suites.load("features"), FeatureSet("mine", "mine-1", "features.mine", 0, features))
+    held = {each.name: each for each in suite.expectations if each.type == "expect_column_values_to_be_between"}
+    assert {name: each.kwargs for name, each in held.items()} == {
+        "a_is_possible": {"column": "a", "min_value": -1, "strict_min": True, "max_value": 5},
+        "b_is_possible": {"column": "b", "min_value": 0, "max_value": 1e300},
+        "c_is_possible": {"column": "c", "min_value": -1e300, "max_value": 1e300},
     }
-    assert ranged == set(TECHNICAL_FEATURES)
+    assert held["a_is_possible"].why == "A positive price cannot lose all of itself."
+    assert "NaN and infinity" in held["b_is_possible"].why
+    assert "features_belong_to_their_bar" not in {each.name for each in suite.expectations}
+
+
+def test_a_feature_set_whose_names_are_no_words_is_not_put_into_sql() -> None:
+    for name, feature in (("x'; DROP TABLE market.bars; --", "a"), ("mine", 'a", "b'), ("Mine", "a")):
+        planted = FeatureSet(name, "1", "features.mine", 0, (Feature(feature, None, None, None, None),))
+        with pytest.raises(ChecksError, match="Use small letters, digits and underscores"):
+            parameters(feature_set=planted).fill("SELECT :feature_set")
+
+
+def test_sql_that_names_a_feature_set_where_there_is_none_is_refused() -> None:
+    with pytest.raises(ChecksError, match=":feature_relation, which there is not"):
+        parameters(feature_set=None).fill("SELECT FROM :feature_relation")
 
 
 def test_values_become_literals_and_rows_a_subquery() -> None:

@@ -1,9 +1,10 @@
 {#-
-  A relation whose columns are others now is dropped with the views on it, since the project builds those next. A view that
+  A relation whose columns are others now is dropped with the views on it, since the project builds those next
+  (features.vectors, which is no model, at the end of the run). A view that
   somebody else has made on it would be gone for good: then nothing is dropped, and the error names it.
 -#}
 {% macro refuse_to_drop_what_is_not_ours(relation) %}
-    {% set ours = [] %}
+    {% set ours = [generate_schema_name('features', none) ~ '.vectors'] %}
     {% for node in graph.nodes.values() if node.resource_type == 'model' %}
         {% do ours.append(node.schema ~ '.' ~ node.alias) %}
     {% endfor %}

@@ -7,7 +7,7 @@ create or replace function {{ this.schema }}.technical_at(p_symbol_id bigint, p_
 returns table (
     ts timestamptz,
     as_of timestamptz,
-    {% for name in technical_feature_names() -%}
+    {% for name in feature_names() -%}
     {{ name }} double precision{{ "," if not loop.last }}
     {% endfor %}
 )
@@ -25,7 +25,7 @@ features as (
 select
     features.ts,
     features.as_of,
-    {% for name in technical_feature_names() -%}
+    {% for name in feature_names() -%}
     features.{{ name }}{{ "," if not loop.last }}
     {% endfor %}
 from features

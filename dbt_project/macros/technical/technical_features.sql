@@ -1,12 +1,3 @@
-{#- Names of the twenty technical features, in the order in which a model takes them. -#}
-{% macro technical_feature_names() -%}
-    {{ return([
-        'return_1', 'return_5', 'return_10', 'return_20', 'volatility_10', 'volatility_20',
-        'sma_ratio_5', 'sma_ratio_20', 'sma_ratio_50', 'ema_ratio_12', 'ema_ratio_26', 'macd_hist', 'rsi_14',
-        'bollinger_b_20', 'atr_14', 'volume_zscore_20', 'volume_ratio_5_20', 'range_1', 'gap_1', 'stochastic_k_14',
-    ]) }}
-{%- endmacro %}
-
 {#- What the averages that depend on all bars before have come to; kept in the table, so that a day goes on from it. -#}
 {% macro technical_state_names() -%}
     {{ return(['ema_12', 'ema_26', 'macd_signal', 'average_gain', 'average_loss', 'average_true_range']) }}

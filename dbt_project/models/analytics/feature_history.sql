@@ -5,7 +5,7 @@ select
     features.ts,
     features.as_of,
     features.feature_set_version,
-    {% for name in technical_feature_names() -%}
+    {% for name in feature_names() -%}
     features.{{ name }},
     {% endfor -%}
     features.known_at,

@@ -22,13 +22,15 @@ at_fault as (
         faults.symbol_id,
         faults.suite,
         faults.expectation,
+        faults.relation,
         faults.rows_at_fault,
         faults.run_id,
         checked.timeframe,
         checked.as_of,
         checked.nth,
         checked.nth - row_number() over (
-            partition by faults.symbol_id, checked.timeframe, faults.suite, faults.expectation order by checked.nth
+            partition by faults.symbol_id, checked.timeframe, faults.suite, faults.expectation, faults.relation
+            order by checked.nth
         ) as stretch
     from {{ source('monitoring', 'symbols_at_fault') }} as faults
     inner join checked on faults.run_id = checked.run_id and faults.suite = checked.suite
@@ -40,12 +42,13 @@ stretches as (
         timeframe,
         suite,
         expectation,
+        relation,
         min(as_of) as since,
         max(nth) as last_nth,
         (array_agg(rows_at_fault order by nth desc))[1] as rows_at_fault,
         (array_agg(run_id order by nth desc))[1] as run_id
     from at_fault
-    group by symbol_id, timeframe, suite, expectation, stretch
+    group by symbol_id, timeframe, suite, expectation, relation, stretch
 )
 
 select
@@ -67,6 +70,7 @@ inner join {{ source('monitoring', 'check_results') }} as results
         stretches.run_id = results.run_id
         and stretches.suite = results.suite
         and stretches.expectation = results.expectation
+        and stretches.relation = results.relation
 left join checked as next_check
     on
         stretches.timeframe = next_check.timeframe

@@ -1,6 +1,7 @@
 {{ config(
     materialized='hypertable',
     definition=var('feature_set_version'),
+    meta={'feature_set': 'technical', 'version': var('feature_set_version'), 'reads': ['market.bars']},
     bars_before_first_row=50,
     pre_hook="{{ create_technical_share() if execute and not is_incremental() }}",
     post_hook="{{ create_technical_at() if not is_incremental() }}",
