@@ -27,7 +27,7 @@ demo: $(VENV)/.installed-demo  ## real prices all the way to forecasts that you 
 	@$(BIN)/forecastle demo
 
 test: $(VENV)/.installed-demo,yahoo,dev lint  ## everything that must hold
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-demo,yahoo,dev  ## ruff, mypy, import-linter, sqlfluff
 	$(BIN)/ruff check .

@@ -19,6 +19,15 @@ from mlops.warehouse.migrate import migrate, set_database_defaults
 
 REPOSITORY = Path(__file__).parents[1]
 
+LONG = ("test_demo", "test_kills", "test_widening", "test_checks", "test_daemon_process", "test_embedded_commands")
+"""The files that take minutes, and few tests to do so. They come first: one that came last would keep one worker busy
+while the other has nothing left to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of LONG first; the others stay in their order."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session")
 def server_url(request: pytest.FixtureRequest) -> Iterator[str]:

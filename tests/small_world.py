@@ -111,7 +111,7 @@ class World:
         with self.warehouse.begin(Role.DBT) as connection:
             for statement in (_FEATURES, _LABELS, _BY_HORIZON):
                 connection.execute(text(statement))
-            connection.execute(_PUBLISH, {"declared": _DECLARED})
+        self.publish()
         with self.warehouse.begin(Role.OWNER) as connection:
             connection.execute(
                 text("INSERT INTO market.sessions VALUES ('XNYS', :session, :opens_at, :closes_at, :ordinal)"),
@@ -132,6 +132,12 @@ class World:
             self._write_features(connection)
             self._write_labels(connection)
         return self
+
+    def publish(self) -> None:
+        """Declare the features, as dbt does; not in a database that is older than that."""
+        with self.warehouse.begin(Role.DBT) as connection:
+            if connection.execute(text("SELECT to_regproc('features.publish_feature_sets')")).scalar_one():
+                connection.execute(_PUBLISH, {"declared": _DECLARED})
 
     def _write_features(self, connection: Connection) -> None:
         names = ", ".join(TECHNICAL_FEATURES)

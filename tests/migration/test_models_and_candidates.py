@@ -165,6 +165,7 @@ def test_every_row_is_kept_and_the_shipped_model_has_the_name_of_its_question(ol
 
 def test_old_versions_go_on_forecasting_and_can_be_rolled_back(old: World) -> None:
     migrate(old.warehouse)
+    old.publish()
     report = forecast(old.warehouse, old.close_of(79))
     assert [(str(each.version), each.role, each.made) for each in report.versions] == [
         ("stocks_d1 v2", "production", 12), ("mine v1", "production", 12),
@@ -199,6 +200,7 @@ def test_a_view_of_somebody_else_is_not_dropped(old: World, of: str) -> None:
 
 def test_a_model_declares_whom_it_is_for_at_its_next_training(old: World) -> None:
     migrate(old.warehouse)
+    old.publish()
     with old.warehouse.begin() as connection:
         said = connection.execute(
             text("SELECT universe FROM ml.declare_model('stocks_d1', 'd1', :h, '{\"asset_class\": \"equity\"}')"),

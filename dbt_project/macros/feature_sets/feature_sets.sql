@@ -16,10 +16,12 @@
 
 {#-
   At the end of a run: hand the contracts of the feature sets to the database, which makes features.catalog,
-  features.vectors and features.vector_at of them (migrations/functions/publish_feature_sets.sql).
+  features.vectors and features.vector_at of them (migrations/functions/publish_feature_sets.sql). A run of models that are
+  not the warehouse's, as of a project that has this one as a package, leaves them as they are: it may not change them.
 -#}
-{% macro publish_feature_sets() -%}
-    {% if execute and flags.WHICH in ['run', 'build'] %}
+{% macro publish_feature_sets(results) -%}
+    {% set ours = results | selectattr('node.config.materialized', 'in', ['hypertable', 'replaced_view']) | list %}
+    {% if execute and ours and flags.WHICH in ['run', 'build'] %}
         {% set sets = [] %}
         {% for node in graph.nodes.values() if node.resource_type == 'model' and node.config.meta.get('feature_set') %}
             {% set features = [] %}
@@ -38,5 +40,34 @@
             "select features.publish_feature_sets('" ~ generate_schema_name('features', none)
             ~ "', $declared$" ~ tojson(sets) ~ "$declared$)"
         ) }}
+    {% endif %}
+{%- endmacro %}
+
+{#-
+  For the post-hook of a feature set that reads nothing but bars: make the function that builds its newest row again from what
+  was known at a moment. It is the query of the model, with the bars of one series that were known by then in the place of
+  all bars; so the model has to give the bars an alias, and may not name them otherwise than by `ref`.
+-#}
+{% macro create_rebuild() -%}
+    {% if not is_incremental() %}
+        {% set bars = ref('stg_bars') %}
+        {% set known = '(select * from ' ~ bars.include(database=false)
+            ~ ' where symbol_id = p_symbol_id and timeframe = p_timeframe and known_at <= p_cutoff)' %}
+        {% set signature = this.schema ~ '.' ~ this.identifier ~ '_at' %}
+        drop function if exists {{ signature }}(bigint, text, timestamptz);
+        create function {{ signature }}(p_symbol_id bigint, p_timeframe text, p_cutoff timestamptz)
+        returns table (
+            ts timestamptz,
+            as_of timestamptz,
+            {{ feature_names() | join(' double precision, ') }} double precision
+        )
+        language sql stable parallel safe
+        set search_path = pg_catalog, pg_temp
+        as $function$
+        select ts, as_of, {{ feature_names() | join(', ') }}
+        from ({{ sql | replace(bars | string, known) }}) as built
+        order by ts desc
+        limit 1
+        $function$;
     {% endif %}
 {%- endmacro %}

@@ -3,7 +3,9 @@
   by then. The checks hold the table against it, and so prove that no row saw what came after it.
 -#}
 {% macro create_technical_at() %}
-create or replace function {{ this.schema }}.technical_at(p_symbol_id bigint, p_timeframe text, p_cutoff timestamptz)
+-- Its columns may be others than before.
+drop function if exists {{ this.schema }}.technical_at(bigint, text, timestamptz);
+create function {{ this.schema }}.technical_at(p_symbol_id bigint, p_timeframe text, p_cutoff timestamptz)
 returns table (
     ts timestamptz,
     as_of timestamptz,

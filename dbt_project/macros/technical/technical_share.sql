@@ -33,7 +33,13 @@ series as (
     ) }}
 ),
 
-{{ technical_features('series') }}
+features as (
+    with {{ technical_features('series') }}
+)
+
+-- By name: what a function returns goes by position.
+select {{ model.columns.values() | map(attribute='name') | join(', ') }}
+from features
 $function$;
 
 comment on function {{ this.schema }}.technical_share(integer, integer) is
