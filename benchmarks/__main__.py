@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import create_engine, text
 
 from benchmarks.row import Row
@@ -31,9 +33,10 @@ def main() -> None:
         console.print(f"{DAILY.name} is not there: of the benchmarks only 'startup' can run.")
     server = resolve_url(None)
     databases: dict[str, str] = {}
-    table = Table(title="Ours beside the alternative, in one run", title_justify="left")
-    for column in ("what", "ours", "alternative", "theirs", "ratio", "goal", "met"):
-        table.add_column(column, justify="right" if column in ("ours", "theirs", "ratio") else "left")
+    table = Table(title="Ours beside the alternative, in one run", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("what, against what, and the goal")
+    for column in ("ours", "theirs", "ratio", "met"):
+        table.add_column(column, justify="right", no_wrap=True)
     try:
         for name in MODULES:
             if name not in chosen:
@@ -58,9 +61,8 @@ def main() -> None:
 def _add(table: Table, row: Row) -> None:
     theirs = "" if row.theirs is None else f"{row.theirs:,.3g} {row.unit}"
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    table.add_row(
-        row.what, f"{row.ours:,.3g} {row.unit}", row.alternative, theirs, ratio, row.goal, "yes" if row.met else "NO"
-    )
+    what = Text.assemble(row.what, (f"\nagainst {row.alternative}; {row.goal}", "dim"))
+    table.add_row(what, f"{row.ours:,.3g} {row.unit}", theirs, ratio, "yes" if row.met else "NO")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import NoReturn
 
@@ -17,7 +18,8 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run `forecastle`. `--debug` shows where an error came from.
 
-    Exit status 1 for an error, 2 for wrong usage, 130 after Ctrl-C.
+    Exit status 1 for an error, which `--json` prints as an object with `error`, its kind, and `message`; 2 for wrong
+    usage, 130 after Ctrl-C.
     """
     arguments = sys.argv[1:]
     ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
@@ -37,9 +39,7 @@ def main() -> None:
     except ForecastleError as error:
         if debug:
             raise
-        typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(str(error), err=True)
-        sys.exit(1)
+        _fail(error, str(error), as_json="--json" in ours)
     except BrokenPipeError:
         # Whoever read our output has stopped: nothing is wrong, and there is nobody to tell.
         sys.stderr.close()
@@ -47,10 +47,18 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        said = printable(cut(" ".join(str(error).split()), 300))
+        message = f"{type(error).__name__}: {said}. This is a bug; --debug shows where."
+        _fail(error, message, as_json="--json" in ours)
+
+
+def _fail(error: Exception, message: str, *, as_json: bool) -> NoReturn:
+    if as_json:
+        typer.echo(json.dumps({"error": type(error).__name__, "message": message}))
+    else:
         typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        message = printable(cut(" ".join(str(error).split()), 300))
-        typer.echo(f"{type(error).__name__}: {message}. This is a bug; --debug shows where.", err=True)
-        sys.exit(1)
+        typer.echo(message, err=True)
+    sys.exit(1)
 
 
 def _interrupted() -> NoReturn:

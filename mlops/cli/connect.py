@@ -10,11 +10,27 @@ from typing import TYPE_CHECKING
 from mlops.printable import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bar
 
     from mlops.settings import Settings
     from mlops.warehouse import Warehouse
     from mlops.warehouse.embedded import Progress
+
+
+_progress_is_shown = [True]
+
+
+def show_progress(shown: bool) -> None:
+    """Say whether the commands of this process show their progress."""
+    _progress_is_shown[0] = shown
+
+
+def progress_console() -> Console:
+    """Return where progress is shown: standard error, or nowhere."""
+    from rich.console import Console
+
+    return Console(stderr=True, quiet=not _progress_is_shown[0])
 
 
 def settings() -> Settings:
@@ -102,12 +118,12 @@ def shown_progress() -> Iterator[Progress]:
 
 
 def _bar() -> Bar:
-    from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn()
-    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    what = TextColumn("{task.description}", markup=False)
+    columns = SpinnerColumn(), what, BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    bar = Bar(*columns, console=progress_console(), transient=True)
     bar.add_task("")
     bar.start()
     return bar

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -80,13 +82,62 @@ def url(
         RoleName | None, typer.Option("--role", help="Log in as this role; without it as the administrator.")
     ] = None,
     database: Database = None,
+    dbt: Annotated[
+        bool,
+        typer.Option("--dbt", help="The environment that dbt_project wants, for eval; as the worker, unless said."),
+    ] = False,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the URL of the database, with its password, for other programs."""
-    answer = resolve_url(database_url) if role is None else _role_url(role, database_url)
-    answer = _named(answer, database)
+    if dbt and role is None and not named_url(database_url):
+        role = RoleName.WORKER
+    answer = _named(resolve_url(database_url) if role is None else _role_url(role, database_url), database)
+    if dbt:
+        from mlops.features import profile_environment
+        from mlops.warehouse.engine import parse_url
+
+        variables = profile_environment(parse_url(answer))
+        exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+        typer.echo(json.dumps(variables) if as_json else exports)
+        return
     typer.echo(json.dumps({"url": answer}) if as_json else answer)
+
+
+@db_app.command()
+def status(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
+    """Say where the database is, whether it answers and is up to date, and what is in it; nothing is started."""
+    from mlops.warehouse import Warehouse
+    from mlops.warehouse.overview import overview
+
+    url = named_url(database_url) or _running_url()
+    if url is None:
+        where = settings().home
+        stopped = f"The embedded TimescaleDB is not running; its folder is {where}. `forecastle db up` starts it."
+        typer.echo(json.dumps({"running": False, "folder": str(where)}) if as_json else stopped)
+        return
+    with Warehouse(url) as warehouse:
+        found = overview(warehouse)
+        server = f"{warehouse.url.host or 'localhost'}:{warehouse.url.port or 5432}"
+        name = warehouse.url.database
+    facts = {"running": True, "server": server, **asdict(found), "database": name}
+    if as_json:
+        typer.echo(json.dumps(facts, default=str))
+        return
+    typer.echo(
+        f"Database {name} at {server}"
+        + (f": PostgreSQL {found.postgresql}, " if found.postgresql else "")
+        + (f"TimescaleDB {found.timescaledb}" if found.timescaledb else "")
+    )
+    if found.revision != found.newest_revision:
+        at = "has no tables of Forecastle" if found.revision is None else f"is at revision {found.revision}"
+        typer.echo(f"It {at}; the newest is {found.newest_revision}. `forecastle db migrate` brings it up to date.")
+        return
+    newest = "none yet" if found.newest_bar is None else f"the newest opens at {found.newest_bar:%Y-%m-%d %H:%M} UTC"
+    size = (found.size_bytes or 0) / 2**20
+    typer.echo(f"Tables: revision {found.revision}, the newest; {size:,.0f} MiB on disk.")
+    typer.echo(f"Bars: about {found.bars:,} of {found.symbols:,} symbols; {newest}.")
+    typer.echo(f"In production: {', '.join(found.production or ()) or 'nothing yet'}.")
 
 
 @db_app.command()
@@ -122,6 +173,14 @@ def psql(
     named = named_url(database_url)
     target = named if named and role is None else _role_url(role or RoleName.ANALYST, database_url)
     _become_psql(_psql(), _named(target, database), context.args)
+
+
+def _running_url() -> str | None:
+    """Return the URL of the embedded server as its administrator; None where it does not run."""
+    from mlops.warehouse.embedded import embedded_server
+
+    server = embedded_server(settings())
+    return server.up().url if server.is_running() else None
 
 
 def _named(url: str, database: str | None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlops.cli.connect import open_warehouse
+from mlops.cli.connect import open_warehouse, progress_console
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
 
 if TYPE_CHECKING:
@@ -146,12 +146,11 @@ def _percent(skill: float | None) -> str:
 @contextmanager
 def _shown_progress() -> Iterator[Progress]:
     """Show the steps as a bar on standard error, which vanishes at the end."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=progress_console(), transient=True) as bar:
         task = bar.add_task("", total=1)
 
         def show_step(what: str, done: int, total: int) -> None:

@@ -76,6 +76,18 @@ def run(url: URL, *, select: Sequence[str] = (), full_refresh: bool = False) -> 
     ]
 
 
+def profile_environment(url: URL) -> dict[str, str]:
+    """Return the variables that dbt_project/profiles.yml reads, for the database at `url`."""
+    return {
+        "FORECASTLE_DBT_HOST": url.host or _one(url.query.get("host")) or "127.0.0.1",
+        "FORECASTLE_DBT_PORT": str(url.port or _one(url.query.get("port")) or 5432),
+        "FORECASTLE_DBT_USER": url.username or _one(url.query.get("user")) or os.environ.get("PGUSER", "postgres"),
+        "FORECASTLE_DBT_PASSWORD": url.password or os.environ.get("PGPASSWORD", ""),
+        "FORECASTLE_DBT_DBNAME": url.database or "postgres",
+        "FORECASTLE_DBT_SSLMODE": _one(url.query.get("sslmode")) or os.environ.get("PGSSLMODE", "prefer"),
+    }
+
+
 def views() -> list[str]:
     """Return the views that dbt makes, as `schema.relation`. Raises FeaturesError where the project cannot be read."""
     with _ONE_AT_A_TIME:
@@ -127,15 +139,7 @@ def _folders() -> tuple[str, ...]:
 @contextmanager
 def _environment(url: URL) -> Iterator[None]:
     """Set the variables that profiles.yml reads, for as long as the block lasts."""
-    values = {
-        "FORECASTLE_DBT_HOST": url.host or _one(url.query.get("host")) or "127.0.0.1",
-        "FORECASTLE_DBT_PORT": str(url.port or _one(url.query.get("port")) or 5432),
-        "FORECASTLE_DBT_USER": url.username or _one(url.query.get("user")) or os.environ.get("PGUSER", "postgres"),
-        "FORECASTLE_DBT_PASSWORD": url.password or os.environ.get("PGPASSWORD", ""),
-        "FORECASTLE_DBT_DBNAME": url.database or "postgres",
-        "FORECASTLE_DBT_SSLMODE": _one(url.query.get("sslmode")) or os.environ.get("PGSSLMODE", "prefer"),
-        "DO_NOT_TRACK": "1",
-    }
+    values = {**profile_environment(url), "DO_NOT_TRACK": "1"}
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -6,6 +6,7 @@ current folder, or the one of that name that comes with Forecastle.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
+from mlops.domain import HORIZONS
 from mlops.exceptions import SpecError
 from mlops.printable import cut
 from mlops.spec import NAME, Section, Spec
@@ -152,3 +154,40 @@ def _keys(location: Sequence[int | str], document: Mapping[str, Any]) -> list[st
     for step in location:
         table = table.model_fields[step].annotation
     return list(table.model_fields)
+
+
+def first_spec(name: str, *, family_name: str, timeframe: str, feature_set: str, asset_class: str | None) -> str:
+    """Return the text of a specification to start from, TOML: every hyperparameter of the family at its default.
+
+    Args:
+        name: `model/candidate`.
+        family_name: how it learns.
+        timeframe: the bars that it looks at and forecasts.
+        feature_set: the features that it reads.
+        asset_class: of the symbols that it is for; None: all symbols.
+
+    Raises:
+        SpecError: one of them is not allowed, named as it would be in the file.
+    """
+    if not _NAME.fullmatch(name):
+        raise SpecError(f"{name!r} names no candidate. Use MODEL/CANDIDATE, such as stocks_d1/mine: small letters.")
+    model, _, candidate = name.partition("/")
+    universe = {"asset_class": asset_class} if asset_class else {}
+    document: dict[str, Any] = {
+        "model": model, "candidate": candidate, "family": family_name, "timeframe": timeframe,
+        "feature_set": feature_set, "horizons": list(HORIZONS), "seed": 1, "universe": universe,
+    }  # fmt: skip
+    spec = parse_spec(document, f"specs/{name}.toml")
+    top = [f"{key} = {json.dumps(value)}" for key, value in document.items() if key != "universe"]
+    symbols = [f"{key} = {json.dumps(value)}" for key, value in universe.items()] or ["# All symbols."]
+    learning = [
+        line
+        for key, field in type(spec.hyperparameters).model_fields.items()
+        for line in (f"# {field.description}", f"{key} = {json.dumps(getattr(spec.hyperparameters, key))}")
+    ]
+    blocks = [
+        ["# All keys, with what they mean: docs/reference/specification.md.", *top],
+        ["# Which symbols it is for.", "[universe]", *symbols],
+        ["[hyperparameters]", *learning],
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"

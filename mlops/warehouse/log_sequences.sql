@@ -9,4 +9,6 @@ SELECT setval(
 FROM pg_sequences
 WHERE
     current_setting('wal_level') = 'minimal'
+    -- Those of an extension may be its owner's alone, on a server whose administrator is no superuser.
+    AND has_sequence_privilege(format('%I.%I', schemaname, sequencename)::regclass, 'UPDATE')
     AND NOT format('%I.%I', schemaname, sequencename)::regclass::oid = ANY(CAST(:before AS oid []))

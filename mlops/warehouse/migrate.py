@@ -74,10 +74,15 @@ def current_revision(warehouse: Warehouse) -> str | None:
         return _revision(connection)
 
 
+def newest_revision() -> str:
+    """Return the revision that this version of Forecastle works with."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
 def require_current(warehouse: Warehouse) -> None:
     """Raise NotMigratedError unless the database is at the newest revision that this version knows."""
     revision = current_revision(warehouse)
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = newest_revision()
     if revision != head:
         raise NotMigratedError(f"The database is at revision {revision}, not {head}. Run `forecastle db migrate`.")
 

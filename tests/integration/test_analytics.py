@@ -31,6 +31,7 @@ from mlops.spec import DriftSpec
 from mlops.warehouse import Warehouse
 from mlops.warehouse.databases import beside
 from mlops.warehouse.engine import parse_url
+from mlops.warehouse.feature_sets import read_feature_set
 from mlops.warehouse.migrate import set_database_defaults
 
 FORECAST = (
@@ -368,11 +369,19 @@ def test_views_made_again_keep_their_readers(market: Market) -> None:
 @pytest.mark.parametrize("suite", [name for name in suites.names() if name != "training_set"])
 def test_analyst_can_run_the_query_that_shows_the_rows_at_fault(market: Market, suite: str) -> None:
     """Each finds what the check found with its own rights, on data of which some are spoilt."""
-    chosen = suites.load(suite)
+    with market.warehouse.begin(Role.WORKER) as connection:
+        feature_set = read_feature_set(connection, "technical")
+    chosen = suites.of_feature_set(suites.load(suite), feature_set)
     as_of: datetime = market.read("SELECT max(known_at) AS newest FROM bars")[0].newest + timedelta(days=30)
     start = as_of - timedelta(days=400)
     parameters = Parameters(
-        as_of=as_of, timeframe="d1", run_id=uuid.uuid4(), window_start=start, month_start=start, year_start=start
+        as_of=as_of,
+        timeframe="d1",
+        run_id=uuid.uuid4(),
+        window_start=start,
+        month_start=start,
+        year_start=start,
+        feature_set=feature_set,
     )
     queries = {each.name: faults.query(each, chosen.batches[each.batch], parameters) for each in chosen.expectations}
     with market.warehouse.begin(role=None) as connection:

@@ -2,9 +2,9 @@
   Names of the features of the model at hand, in the order of its contract: its columns of type double precision, but for
   those that are marked as state.
 -#}
-{% macro feature_names(columns=none) -%}
+{% macro feature_names() -%}
     {% set names = [] %}
-    {% for column in (columns or model.columns).values() if is_feature(column) %}
+    {% for column in model.columns.values() if is_feature(column) %}
         {% do names.append(column.name) %}
     {% endfor %}
     {{ return(names) }}

@@ -23,6 +23,7 @@ from mlops.warehouse.embedded.postmaster import (
     PortTakenError,
     Postmaster,
     free_port,
+    running,
     start,
     stop,
     wait_until_ready,
@@ -91,6 +92,10 @@ class EmbeddedServer:
             place.keep_programs(programs.folder)
             close_to_public(url, update_timescaledb=True)
             return Started(url, started=True, created=major is None)
+
+    def is_running(self) -> bool:
+        """Return whether the server is running, or about to."""
+        return self.place.data.exists() and running(self.place, self.account) is not None
 
     def down(self, progress: Progress = silent) -> bool:
         """Stop the server; return whether it was running. Raises EmbeddedServerError where it does not stop."""
