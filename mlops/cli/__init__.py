@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from typing import NoReturn
 
@@ -24,6 +25,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in ours
+    # Interrupted while it connects, it warns of a rollback that could not be sent, though nothing was begun.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     if debug:
         arguments.remove("--debug")
     try:
