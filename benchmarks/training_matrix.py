@@ -61,13 +61,13 @@ def run(url: str) -> list[Row]:
         return []
     spec = find_spec(SPEC)
     with Warehouse(url) as warehouse:
-        features = _prepare(warehouse)
+        _prepare(warehouse)
         run_id = uuid4()
         with warehouse.begin() as connection:
             chosen = datasets.materialise(connection, run_id, spec, clock.parse_as_of(LAST_DAY))
         try:
             return [
-                *_one_table(warehouse, features),
+                *_one_table(warehouse, chosen.feature_set.names),
                 _joined(warehouse, run_id, spec, chosen),
                 _memory(warehouse.plain_url),
             ]
@@ -77,7 +77,7 @@ def run(url: str) -> list[Row]:
             _execute(warehouse, "DROP TABLE IF EXISTS public.training_matrix")
 
 
-def _prepare(warehouse: Warehouse) -> tuple[str, ...]:
+def _prepare(warehouse: Warehouse) -> None:
     with warehouse.begin(role=None) as connection:
         built = connection.execute(text("SELECT to_regclass('features.technical') IS NOT NULL")).scalar_one()
     if not built:
@@ -93,7 +93,6 @@ def _prepare(warehouse: Warehouse) -> tuple[str, ...]:
         f"JOIN labels.forward USING (symbol_id, timeframe, ts) WHERE num_nulls({columns}) = 0",
         "ANALYZE public.training_matrix",
     )
-    return features
 
 
 def _one_table(warehouse: Warehouse, features: tuple[str, ...]) -> list[Row]:

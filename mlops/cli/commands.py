@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -21,21 +22,22 @@ from mlops.cli.outcomes import outcomes
 from mlops.cli.schedule import schedule_app
 from mlops.cli.train import train
 
-ORDER = (
-    "db",
-    "ingest",
-    "features",
-    "check",
-    "init",
-    "train",
-    "models",
-    "forecast",
-    "outcomes",
-    "drift",
-    "schedule",
-    "demo",
-)
-"""The commands in the order of the data, as `--help` lists them."""
+# Those with subcommands and those without, in the order of the data, as `--help` lists them.
+_COMMANDS: dict[str, typer.Typer | Callable[..., None]] = {
+    "db": db_app,
+    "ingest": ingest_app,
+    "features": features_app,
+    "check": check,
+    "init": init,
+    "train": train,
+    "models": models_app,
+    "forecast": forecast,
+    "outcomes": outcomes,
+    "drift": drift,
+    "schedule": schedule_app,
+    "demo": demo,
+}
+ORDER = tuple(_COMMANDS)
 
 
 class _InOrder(TyperGroup):
@@ -81,15 +83,8 @@ def _of_the_whole(
         log_to_stderr()
 
 
-app.add_typer(db_app)
-app.add_typer(ingest_app)
-app.add_typer(features_app)
-app.command()(check)
-app.command()(init)
-app.command()(train)
-app.add_typer(models_app)
-app.command()(forecast)
-app.command()(outcomes)
-app.command()(drift)
-app.add_typer(schedule_app)
-app.command()(demo)
+for _name, _command in _COMMANDS.items():
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)

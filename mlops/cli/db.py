@@ -120,7 +120,7 @@ def status(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
         found = overview(warehouse)
         server = f"{warehouse.url.host or 'localhost'}:{warehouse.url.port or 5432}"
         name = warehouse.url.database
-    facts = {"running": True, "server": server, **asdict(found), "database": name}
+    facts = {"running": True, "server": server, "database": name, **asdict(found)}
     if as_json:
         typer.echo(json.dumps(facts, default=str))
         return

@@ -26,7 +26,6 @@ class Overview:
 
     revision: str | None
     newest_revision: str
-    database: str | None = None
     postgresql: str | None = None
     timescaledb: str | None = None
     size_bytes: int | None = None
@@ -46,7 +45,6 @@ def overview(warehouse: Warehouse) -> Overview:
     return Overview(
         revision,
         newest,
-        database=row.database,
         postgresql=row.postgresql,
         timescaledb=row.timescaledb,
         size_bytes=row.size_bytes,

@@ -1,6 +1,5 @@
 -- What there is in the database, at a glance. Grain: one row. `bars` is an estimate from the table's statistics.
 SELECT
-    current_database() AS database,
     current_setting('server_version') AS postgresql,
     (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescaledb,
     pg_database_size(current_database()) AS size_bytes,

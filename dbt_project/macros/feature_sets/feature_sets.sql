@@ -55,21 +55,33 @@
         {% set bars = ref('stg_bars') %}
         {% set known = '(select * from ' ~ bars.include(database=false)
             ~ ' where symbol_id = p_symbol_id and timeframe = p_timeframe and known_at <= p_cutoff)' %}
-        {% set signature = this.schema ~ '.' ~ this.identifier ~ '_at' %}
-        drop function if exists {{ signature }}(bigint, text, timestamptz);
-        create function {{ signature }}(p_symbol_id bigint, p_timeframe text, p_cutoff timestamptz)
-        returns table (
-            ts timestamptz,
-            as_of timestamptz,
-            {{ feature_names() | join(' double precision, ') }} double precision
-        )
-        language sql stable parallel safe
-        set search_path = pg_catalog, pg_temp
-        as $function$
-        select ts, as_of, {{ feature_names() | join(', ') }}
-        from ({{ sql | replace(bars | string, known) }}) as built
-        order by ts desc
-        limit 1
-        $function$;
+        {{ create_rebuild_by(sql | replace(bars | string, known)) }}
     {% endif %}
+{%- endmacro %}
+
+{#-
+  Make the function of a feature set that builds its newest row again, `<table>_at`, of a query over what was known of series
+  p_symbol_id and p_timeframe at p_cutoff. Its columns may be others than before.
+-#}
+{% macro create_rebuild_by(query) -%}
+    {% set signature = this.schema ~ '.' ~ this.identifier ~ '_at' %}
+    drop function if exists {{ signature }}(bigint, text, timestamptz);
+    create function {{ signature }}(p_symbol_id bigint, p_timeframe text, p_cutoff timestamptz)
+    returns table (
+        ts timestamptz,
+        as_of timestamptz,
+        {{ feature_names() | join(' double precision, ') }} double precision
+    )
+    language sql stable parallel safe
+    set search_path = pg_catalog, pg_temp
+    as $function$
+    select ts, as_of, {{ feature_names() | join(', ') }}
+    from ({{ query }}) as built
+    order by ts desc
+    limit 1
+    $function$;
+
+    comment on function {{ signature }}(bigint, text, timestamptz) is
+    'The features at the newest bar with known_at <= p_cutoff, rebuilt from bars with known_at <= p_cutoff and nothing else. '
+    'One row, or none where there are too few bars.';
 {%- endmacro %}
