@@ -38,6 +38,7 @@ SPEC = "stocks_d1/gbm"
 
 _RUNS = 3
 _LABELS = ("forward_return_1", "forward_return_5")
+_RETURNS = "l.forward_returns[1] AS forward_return_1, l.forward_returns[2] AS forward_return_5"
 _PLAIN = "SELECT * FROM public.training_matrix"
 _PACKED = """
     SELECT array_agg(ARRAY[{columns}])
@@ -90,7 +91,9 @@ def _prepare(warehouse: Warehouse) -> None:
         warehouse,
         "DROP TABLE IF EXISTS public.training_matrix",
         f"CREATE TABLE public.training_matrix AS SELECT {columns} FROM features.technical "
-        f"JOIN labels.forward USING (symbol_id, timeframe, ts) WHERE num_nulls({columns}) = 0",
+        f"JOIN (SELECT symbol_id, timeframe, ts, {_RETURNS} FROM labels.forward AS l) AS l "
+        "USING (symbol_id, timeframe, ts) "
+        f"WHERE num_nulls({columns}) = 0",
         "ANALYZE public.training_matrix",
     )
 
@@ -122,7 +125,7 @@ def _one_table(warehouse: Warehouse, features: tuple[str, ...]) -> list[Row]:
 
 
 def _joined(warehouse: Warehouse, run_id: UUID, spec: Spec, chosen: Materialised) -> Row:
-    names = ", ".join((*(f"t.{name}" for name in chosen.feature_set.names), *(f"l.{name}" for name in _LABELS)))
+    names = ", ".join((*(f"t.{name}" for name in chosen.feature_set.names), _RETURNS))
     query = (
         f"SELECT {names} FROM ml.training_rows r JOIN features.technical t USING (symbol_id, timeframe, ts) "
         f"JOIN labels.forward l USING (symbol_id, timeframe, ts) "

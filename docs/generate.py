@@ -17,7 +17,6 @@ import yaml
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from mlops.cli.commands import app
-from mlops.domain import HORIZONS, TIMEFRAMES
 from mlops.settings import Settings
 from mlops.spec import Section, Spec
 from mlops.training import family, family_names
@@ -138,12 +137,14 @@ def checks() -> str:
 def _expectation(each: dict[str, Any]) -> str:
     if each.get("each") == "feature":
         return f"`FEATURE_{each['name']}`, for each feature"
-    return f"`{each['name']}`" + (f", of `{each['feature_set']}` only" if "feature_set" in each else "")
+    only = each.get("feature_set") or each.get("label_set")
+    return f"`{each['name']}`" + (f", of `{only}` only" if only else "")
 
 
 def _relation(suite: dict[str, Any], each: dict[str, Any]) -> str:
     relation = suite["batches"][each["batch"]]["relation"]
-    return "each feature set that is read" if relation == ":feature_relation" else f"`{relation}`"
+    sets = {":feature_relation": "each feature set that is read", ":label_relation": "each label set that is read"}
+    return sets.get(relation, f"`{relation}`")
 
 
 def specification() -> str:
@@ -186,10 +187,8 @@ def _keys(table: type[Section], names: list[str]) -> list[str]:
 
 
 def _allowed(name: str, entry: dict[str, Any]) -> str:
-    if name == "timeframe":
-        return ", ".join(f"`{each}`" for each in TIMEFRAMES)
     if name == "horizons":
-        return f"an ascending choice of {', '.join(map(str, HORIZONS))}"
+        return "numbers of bars, from 1, ascending"
     if "enum" in entry or "const" in entry:
         return ", ".join(f"`{each}`" for each in entry.get("enum", [entry.get("const")]))
     if "pattern" in entry:

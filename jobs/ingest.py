@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mlops import clock
 from mlops.domain import IngestCounts
-from mlops.exceptions import FilesRefusedError, ForecastleError, SettingsError, SourceError
+from mlops.exceptions import FilesRefusedError, ForecastleError, SettingsError, SourceError, TimeframeError
 from mlops.printable import cut, printable
 from mlops.sources import Ingested, Source, ingest_bars, ingest_earnings, require_terms
 from mlops.sources.inbox import DONE, REFUSED, Inbox, InboxFile
@@ -115,7 +115,7 @@ def _take_in(
     """Take one file in, and put it where it belongs then."""
     try:
         ingested = _ingest(warehouse, as_of, file, timeframe, unsaid)
-    except SourceError as error:
+    except (SourceError, TimeframeError) as error:
         _refuse(file, str(error), seen)
         return
     except (ForecastleError, SQLAlchemyError, OSError):

@@ -105,6 +105,9 @@ def _train(
         data_from=chosen.data_from,
         data_to=chosen.data_to,
         feature_set_version=chosen.feature_set_version,
+        label_set=chosen.label_set.name,
+        label_set_version=chosen.label_set.version,
+        thresholds=chosen.label_set.thresholds_of(spec.horizons),
         fingerprint=datasets.fingerprint(matrix),
         symbols=len(matrix.symbols),
     )

@@ -5,23 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Literal
 
-TIMEFRAMES: dict[str, timedelta] = {
-    "m1": timedelta(minutes=1),
-    "m5": timedelta(minutes=5),
-    "m15": timedelta(minutes=15),
-    "m30": timedelta(minutes=30),
-    "h1": timedelta(hours=1),
-    "h4": timedelta(hours=4),
-    "d1": timedelta(days=1),
-}
-"""Name of each timeframe and the length of its bars. A `d1` bar is a session of the symbol's exchange."""
+DAILY = "d1"
+"""The timeframe that is meant where none is said."""
 
 DAILY_SUITES: tuple[str, ...] = ("market", "features", "labels", "freshness")
 """The suites of expectations that must hold each day before a forecast is made, in the order of the data."""
-
-HORIZONS: tuple[int, ...] = (1, 5, 10, 20)
-"""How many bars ahead there are labels for."""
 
 QUANTILES: tuple[float, ...] = (0.1, 0.5, 0.9)
 """The quantiles of the forward return that a forecast gives; the outer two make the 80 % band."""
@@ -33,6 +23,44 @@ class Direction(StrEnum):
     BULLISH = "BULLISH"
     NEUTRAL = "NEUTRAL"
     BEARISH = "BEARISH"
+
+
+Calendar = Literal["session", "week"]
+"""What a trading calendar is made of: the rules of market.calendar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeframe:
+    """The length of bars, and what is forecast of them: a row of market.timeframes.
+
+    Attributes:
+        bar_length: how long a bar lasts at most; a session or a week ends earlier.
+        session_rule: `clock`: bars follow each other from the open of a session, and the last ends with it; `session`:
+            a bar is a session of its exchange; `week`: a bar is the sessions of a week from Monday to Sunday.
+        horizons: how many bars ahead there are labels for, ascending.
+        thresholds: for each horizon, beyond which return, as a fraction, a direction is BULLISH or BEARISH.
+    """
+
+    name: str
+    bar_length: timedelta
+    session_rule: Literal["clock", "session", "week"]
+    horizons: tuple[int, ...]
+    thresholds: tuple[float, ...]
+
+    @property
+    def is_by_clock(self) -> bool:
+        """Whether its bars have a time of day; those of a session or a week go by their date."""
+        return self.session_rule == "clock"
+
+    @property
+    def calendar(self) -> Calendar:
+        """What its bars are held against: the rule of market.calendar."""
+        return "week" if self.session_rule == "week" else "session"
+
+    @property
+    def date_unit(self) -> Literal["day", "week"] | None:
+        """What bars of several exchanges have in common that count as of one date; None: the moment of their close."""
+        return None if self.is_by_clock else "week" if self.session_rule == "week" else "day"
 
 
 class Role(StrEnum):

@@ -29,6 +29,10 @@ class SettingsError(ForecastleError):
     """A setting cannot be used. `docs/reference/settings.md` lists what each one takes."""
 
 
+class TimeframeError(ForecastleError):
+    """There is no such timeframe. `SELECT * FROM timeframes` lists those that there are."""
+
+
 class SpecError(ForecastleError):
     """A model specification cannot be used. `specs/` holds one that can."""
 

@@ -84,6 +84,9 @@ class DatasetFacts:
         data_from: `as_of` of the first row in any part, UTC.
         data_to: when the last label used is known, UTC: nothing later has entered.
         feature_set_version: the one version that all rows' features are of.
+        label_set: what the labels are of.
+        label_set_version: names the definition of the labels.
+        thresholds: for each horizon, beyond which return, as a fraction, a direction is BULLISH or BEARISH.
         fingerprint: SHA-256 of what the matrix holds; see `mlops.datasets.matrix.fingerprint`.
         symbols: of how many symbols the rows of the three parts are.
     """
@@ -94,6 +97,9 @@ class DatasetFacts:
     data_from: datetime
     data_to: datetime
     feature_set_version: str
+    label_set: str
+    label_set_version: str
+    thresholds: tuple[float, ...]
     fingerprint: str
     symbols: int
 

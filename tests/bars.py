@@ -90,9 +90,11 @@ def table(url: str, relation: str) -> pd.DataFrame:
     """Return a relation that has symbol_id, timeframe and ts, with the ticker, indexed by ticker, timeframe and ts."""
     with psycopg.connect(url) as connection:
         cursor = connection.execute(
-            f"SELECT ticker, t.* FROM {relation} t JOIN market.symbols s ON s.id = t.symbol_id ORDER BY 1, 3, 4"
+            f"SELECT s.ticker, t.* FROM {relation} t JOIN market.symbols s ON s.id = t.symbol_id "
+            "ORDER BY s.ticker, t.timeframe, t.ts"
         )
         frame = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
+        frame = frame.loc[:, ~frame.columns.duplicated()]
     for column in ("ts", "as_of", "known_at", "recorded_at"):
         if column in frame:
             frame[column] = pd.to_datetime(frame[column], utc=True)

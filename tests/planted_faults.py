@@ -12,7 +12,6 @@ from sqlalchemy import text
 from technical import TECHNICAL_FEATURES
 
 from mlops.checks.suites import ROW_COUNT, Suite
-from mlops.domain import HORIZONS
 from mlops.warehouse import Warehouse
 
 AS_OF = datetime(2013, 3, 1, 21, tzinfo=UTC)
@@ -49,7 +48,7 @@ MARKET = {
     """,
     "known_after_it_opens": f"{_NO_RULES} UPDATE market.bars SET known_at = ts {_ONE_BAR}",
     "known_not_before_it_closes": f"UPDATE market.bars SET known_at = known_at - INTERVAL '1 hour' {_ONE_BAR}",
-    "daily_bar_is_a_session": f"UPDATE market.bars SET ts = ts + INTERVAL '1 hour' {_ONE_BAR}",
+    "bar_is_a_session": f"UPDATE market.bars SET ts = ts + INTERVAL '1 hour' {_ONE_BAR}",
     "no_session_is_missing_for_all": """
         DELETE FROM market.bars WHERE ts = (SELECT DISTINCT ts FROM market.bars ORDER BY ts DESC OFFSET 10 LIMIT 1)
     """,
@@ -107,7 +106,7 @@ FEATURES = {
 
 _LABELS = f"""
         WHERE symbol_id = {AAPL}
-            AND ts = (SELECT ts FROM labels.forward WHERE known_at_20 <= '{AS_OF}' ORDER BY ts DESC LIMIT 1)
+            AND ts = (SELECT ts FROM labels.forward WHERE known_ats[4] <= '{AS_OF}' ORDER BY ts DESC LIMIT 1)
 """
 LABELS = {
     "labels_are_there": "DELETE FROM labels.forward WHERE ts > TIMESTAMPTZ '2013-01-01'",
@@ -116,19 +115,15 @@ LABELS = {
         INSERT INTO labels.forward SELECT * FROM labels.forward {_LABELS}
     """,
     "every_bar_has_its_labels": f"DELETE FROM labels.forward {_LABELS}",
-    "label_is_the_forward_return": f"UPDATE labels.forward SET forward_return_5 = forward_return_5 + 1e-4 {_LABELS}",
-    "direction_agrees_with_return": f"""
-        UPDATE labels.forward
-        SET direction_1 = CASE WHEN forward_return_1 > 0 THEN 'BEARISH' ELSE 'BULLISH' END {_LABELS}
+    "horizons_are_those_of_the_timeframe": f"UPDATE labels.forward SET horizons = '{{1,5,10,21}}' {_LABELS}",
+    "label_is_known_with_the_bar_that_ends_it": f"""
+        UPDATE labels.forward SET known_ats[2] = known_ats[2] - INTERVAL '1 day' {_LABELS}
     """,
-    **{
-        f"forward_return_{h}_is_possible": f"UPDATE labels.forward SET forward_return_{h} = 'NaN' {_LABELS}"
-        for h in HORIZONS
-    },
-    **{
-        f"direction_{h}_is_a_direction": f"UPDATE labels.forward SET direction_{h} = 'SIDEWAYS' {_LABELS}"
-        for h in HORIZONS
-    },
+    "label_is_the_forward_return": f"""
+        UPDATE labels.forward SET forward_returns[2] = forward_returns[2] + 1e-4 {_LABELS}
+    """,
+    "forward_return_is_possible": f"UPDATE labels.forward SET forward_returns[4] = -1 {_LABELS}",
+    "label_is_finite": f"UPDATE labels.forward SET forward_returns[3] = 'NaN' {_LABELS}",
 }
 
 FRESHNESS = {
@@ -173,8 +168,8 @@ TRAINING_SET = {
         ) AS shifted
         WHERE row.symbol_id = shifted.symbol_id AND row.ts = shifted.ts AND shifted.rsi_14 IS NOT NULL
     """,
-    "labels_are_complete": f"UPDATE labels.forward SET forward_return_10 = NULL WHERE {_A_TRAIN_BAR}",
-    "label_is_known_after_as_of": f"UPDATE labels.forward SET known_at_1 = as_of WHERE {_A_TRAIN_BAR}",
+    "labels_are_complete": f"UPDATE labels.forward SET forward_returns[3] = NULL WHERE {_A_TRAIN_BAR}",
+    "label_is_known_after_as_of": f"UPDATE labels.forward SET known_ats[1] = as_of WHERE {_A_TRAIN_BAR}",
     "label_known_at_covers_all_horizons": f"""
         {_ROWS} label_known_at = label_known_at - INTERVAL '1 day' WHERE {_A_TRAIN_BAR}
     """,

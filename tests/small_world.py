@@ -17,16 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
-from technical import TECHNICAL_FEATURES
+from technical import HORIZONS, TECHNICAL_FEATURES
 from tiny_model import tiny_model
 
-from mlops.domain import HORIZONS, Role
+from mlops.domain import Role
 from mlops.spec import DriftSpec
 from mlops.warehouse import Warehouse
 
 FIRST = date(2020, 1, 1)
 OPEN, CLOSE = timedelta(hours=14, minutes=30), timedelta(hours=21)
 FEATURE_SET = "technical-1"
+LABEL_SET = "forward-1"
+THRESHOLD = 0.005
+"""By which the versions of this world are judged, at every horizon."""
 
 RECORDED = datetime(2021, 6, 1, tzinfo=UTC)
 
@@ -57,22 +60,18 @@ _DECLARED = json.dumps(
         }
     ]
 )
-_LABELS = f"""
+_LABELS = """
     CREATE TABLE IF NOT EXISTS labels.forward (
         symbol_id bigint, timeframe text, ts timestamptz, as_of timestamptz, recorded_at timestamptz,
-        {", ".join(f"forward_return_{h} float8, direction_{h} text, known_at_{h} timestamptz" for h in HORIZONS)},
+        label_set_version text, horizons integer[], forward_returns float8[], known_ats timestamptz[],
         PRIMARY KEY (symbol_id, timeframe, ts)
     )
 """
-_BY_HORIZON = f"""
-    CREATE OR REPLACE VIEW labels.by_horizon AS
-    SELECT f.symbol_id, f.timeframe, f.ts, f.as_of, h.horizon, h.forward_return, h.direction, h.known_at, f.recorded_at
-    FROM labels.forward AS f
-    CROSS JOIN LATERAL (VALUES
-        {", ".join(f"({h}, f.forward_return_{h}, f.direction_{h}, f.known_at_{h})" for h in HORIZONS)}
-    ) AS h (horizon, forward_return, direction, known_at)
-    WHERE h.known_at IS NOT NULL
-"""
+_PUBLISH_LABELS = text(
+    "SELECT labels.publish_label_sets('labels', CAST(:declared AS jsonb)) "
+    "WHERE NOT EXISTS (SELECT FROM labels.catalog WHERE label_set = 'forward')"
+)
+_DECLARED_LABELS = json.dumps([{"name": "forward", "version": LABEL_SET, "relation": "labels.forward"}])
 
 
 def sessions(n: int) -> list[date]:
@@ -109,7 +108,7 @@ class World:
         closing = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, (len(self.tickers), self.n_bars)), axis=1))
         self.returns = {h: closing[:, h:] / closing[:, :-h] - 1 for h in HORIZONS}
         with self.warehouse.begin(Role.DBT) as connection:
-            for statement in (_FEATURES, _LABELS, _BY_HORIZON):
+            for statement in (_FEATURES, _LABELS):
                 connection.execute(text(statement))
         self.publish()
         with self.warehouse.begin(Role.OWNER) as connection:
@@ -134,10 +133,12 @@ class World:
         return self
 
     def publish(self) -> None:
-        """Declare the features, as dbt does; not in a database that is older than that."""
+        """Declare features and labels, as dbt does; not in a database that is older than that."""
         with self.warehouse.begin(Role.DBT) as connection:
             if connection.execute(text("SELECT to_regproc('features.publish_feature_sets')")).scalar_one():
                 connection.execute(_PUBLISH, {"declared": _DECLARED})
+            if connection.execute(text("SELECT to_regproc('labels.publish_label_sets')")).scalar_one():
+                connection.execute(_PUBLISH_LABELS, {"declared": _DECLARED_LABELS})
 
     def _write_features(self, connection: Connection) -> None:
         names = ", ".join(TECHNICAL_FEATURES)
@@ -160,24 +161,22 @@ class World:
         rows = []
         for s, ticker in enumerate(self.tickers):
             for i, day in enumerate(self.days[: self.n_bars]):
-                row: dict[str, object] = {
-                    "symbol_id": self.ids[ticker], "ts": opens(day), "as_of": closes(day), "recorded_at": RECORDED,
-                }  # fmt: skip
-                for h in HORIZONS:
-                    known = i + h < self.n_bars
-                    actual = float(self.returns[h][s, i]) if known else None
-                    row |= {
-                        f"r{h}": actual,
-                        f"d{h}": direction(actual) if actual is not None else None,
-                        f"k{h}": closes(self.days[i + h]) if known else None,
+                known = [h for h in HORIZONS if i + h < self.n_bars]
+                unknown = [None] * (len(HORIZONS) - len(known))
+                rows.append(
+                    {
+                        "symbol_id": self.ids[ticker], "ts": opens(day), "as_of": closes(day), "recorded_at": RECORDED,
+                        "horizons": list(HORIZONS),
+                        "returns": [float(self.returns[h][s, i]) for h in known] + unknown,
+                        "known_ats": [closes(self.days[i + h]) for h in known] + unknown,
                     }
-                rows.append(row)
-        columns = ", ".join(f"forward_return_{h}, direction_{h}, known_at_{h}" for h in HORIZONS)
-        values = ", ".join(f":r{h}, :d{h}, :k{h}" for h in HORIZONS)
+                )  # fmt: skip
         connection.execute(
             text(
-                f"INSERT INTO labels.forward (symbol_id, timeframe, ts, as_of, recorded_at, {columns}) "
-                f"VALUES (:symbol_id, 'd1', :ts, :as_of, :recorded_at, {values})"
+                "INSERT INTO labels.forward (symbol_id, timeframe, ts, as_of, recorded_at, label_set_version, "
+                "horizons, forward_returns, known_ats) "
+                f"VALUES (:symbol_id, 'd1', :ts, :as_of, :recorded_at, '{LABEL_SET}', :horizons, "
+                " CAST(:returns AS double precision []), CAST(:known_ats AS timestamptz []))"
             ),
             rows,
         )
@@ -204,14 +203,14 @@ class World:
             time.sleep(0.02)
 
 
-def direction(actual: float, threshold: float = 0.005) -> str:
+def direction(actual: float, threshold: float = THRESHOLD) -> str:
     """Return the direction of a return, by one threshold for all horizons."""
     return "BULLISH" if actual > threshold else "BEARISH" if actual < -threshold else "NEUTRAL"
 
 
 DECLARE = text("""
     WITH declared AS (
-        SELECT model FROM ml.declare_model(:model, :timeframe, :horizons, CAST(:universe AS jsonb))
+        SELECT model FROM ml.declare_model(:model, :timeframe, :horizons, CAST(:universe AS jsonb), :label_set)
     ),
     given AS (
         SELECT d, encode(sha256(convert_to(CAST(d AS text), 'UTF8')), 'hex') AS sha256
@@ -229,8 +228,9 @@ REGISTER = (
     "INSERT INTO ml.artifacts (sha256, format, bytes) VALUES (:sha256, 'onnx', :bytes) ON CONFLICT DO NOTHING",
     "INSERT INTO ml.versions (model, version, run_id, candidate, spec_sha256, major, minor, patch, family, timeframe, "
     "horizons, n_symbols, data_from, data_to, data_fingerprint, split, seed, hyperparameters, packages, code_revision, "
-    "metrics) VALUES (:model, :version, :run_id, :candidate, :spec_sha256, 1, 0, :version - 1, 'linear', :timeframe, "
-    ":horizons, 1, :as_of, :as_of, 'x', '{}', 1, '{}', '{}', 'x', :metrics)",
+    "metrics, label_set, label_set_version, thresholds) VALUES (:model, :version, :run_id, :candidate, :spec_sha256, "
+    "1, 0, :version - 1, 'linear', :timeframe, :horizons, 1, :as_of, :as_of, 'x', '{}', 1, '{}', '{}', 'x', :metrics, "
+    ":label_set, :label_set_version, :thresholds)",
     "INSERT INTO ml.version_inputs (model, version, input, kind, feature_set, feature_set_version, features) "
     "VALUES (:model, :version, 'features', 'row', 'technical', :feature_set, :features)",
     "INSERT INTO ml.components (model, version, member, format, sha256, tolerance, parity) "
@@ -254,6 +254,8 @@ def register(
     metrics: dict[str, object] | None = None,
     candidate: str = "linear",
     universe: dict[str, object] | None = None,
+    label_set: str = "forward",
+    thresholds: tuple[float, ...] | None = None,
 ) -> str:
     """Write a run, an artifact and a version as training does, point `alias` at it, and return its SHA-256."""
     artifact = artifact or tiny_model(horizons, seed=version, feature_set_version=FEATURE_SET)
@@ -263,7 +265,8 @@ def register(
         "run_id": uuid.uuid4(), "model": model, "version": version, "sha256": sha256, "as_of": trained_as_of,
         "spec": json.dumps(spec), "bytes": artifact, "timeframe": timeframe, "horizons": list(horizons),
         "features": list(TECHNICAL_FEATURES), "feature_set": FEATURE_SET, "metrics": json.dumps(metrics or {}),
-        "candidate": candidate, "universe": json.dumps(universe or {}),
+        "candidate": candidate, "universe": json.dumps(universe or {}), "label_set": label_set,
+        "label_set_version": f"{label_set}-1", "thresholds": list(thresholds or [THRESHOLD] * len(horizons)),
     }  # fmt: skip
     with warehouse.begin(Role.WORKER) as connection:
         facts["spec_sha256"] = connection.execute(DECLARE, facts).scalar_one()

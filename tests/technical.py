@@ -1,8 +1,18 @@
-"""The technical features, as the tests know them: what the catalogue has to say."""
+"""Technical features and daily labels, as the tests know them: what the catalogues have to say."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from mlops.domain import Timeframe
 from mlops.warehouse.feature_sets import Feature, FeatureSet
+from mlops.warehouse.label_sets import LabelSet
+
+HORIZONS = (1, 5, 10, 20)
+"""How many bars ahead there are labels for, of every timeframe that is shorter than a week."""
+
+DAILY_BARS = Timeframe("d1", timedelta(days=1), "session", HORIZONS, (0.005, 0.011, 0.016, 0.022))
+FORWARD = LabelSet("forward", "forward-1", "labels.forward", HORIZONS, DAILY_BARS.thresholds)
 
 TECHNICAL_FEATURES: tuple[str, ...] = (
     "return_1", "return_5", "return_10", "return_20",

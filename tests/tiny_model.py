@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from technical import TECHNICAL_FEATURES
+from technical import HORIZONS, TECHNICAL_FEATURES
 
-from mlops.domain import HORIZONS, QUANTILES, Direction
+from mlops.domain import QUANTILES, Direction
 
 BAND = np.float32(0.02)
 

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from uuid import UUID
 
-from mlops.domain import TIMEFRAMES
+from mlops.domain import Timeframe
 from mlops.exceptions import ChecksError
 from mlops.warehouse.feature_sets import FeatureSet
+from mlops.warehouse.label_sets import LabelSet
 
 REBUILDS_PER_PART = 40
 """How many rows of each part of a training set are rebuilt from history cut off at their as-of."""
@@ -28,33 +29,41 @@ _NAME = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 class Parameters:
     """The values of one run of the checks. All moments are aware; `as_of` is the last one that may be known.
 
-    `window_start`, `month_start` and `year_start` are the opens of sessions: of the first one checked, of the 30th and
-    of the 250th before `as_of`. `feature_set` is the one that is looked at, where one is.
+    `window_start`, `month_start` and `year_start` are the opens of sessions (of weekly bars, of weeks): of the first
+    one checked, of the 30th and of the 250th before `as_of`. `feature_set` and `label_set` are those that are looked
+    at, where any are, and `horizons` those of the label set that are asked for: None for all.
     """
 
     as_of: datetime
-    timeframe: str
+    timeframe: Timeframe
     run_id: UUID
     window_start: datetime
     month_start: datetime
     year_start: datetime
     rebuilds_per_part: int = REBUILDS_PER_PART
     feature_set: FeatureSet | None = None
+    label_set: LabelSet | None = None
+    horizons: tuple[int, ...] | None = None
 
     @cached_property
     def literals(self) -> Mapping[str, str]:
         """The SQL of each value, by its name. Raises ChecksError where a value is not what it has to be."""
-        if self.timeframe not in TIMEFRAMES:
-            raise ChecksError(f"Timeframe {self.timeframe!r} is none of {', '.join(TIMEFRAMES)}.")
+        unit, seconds = self.timeframe.date_unit, self.timeframe.bar_length.total_seconds()
         return {
             "as_of": _moment(self.as_of),
             "window_start": _moment(self.window_start),
             "month_start": _moment(self.month_start),
             "year_start": _moment(self.year_start),
-            "timeframe": f"'{self.timeframe}'",
+            "timeframe": f"'{_word(self.timeframe.name)}'",
+            "session_rule": f"'{self.timeframe.session_rule}'",
+            "calendar": f"'{self.timeframe.calendar}'",
+            "date_unit": "NULL::text" if unit is None else f"'{unit}'",
+            "bar_length": f"INTERVAL '{seconds} seconds'",
+            "longest_horizon": str(int(max(self.timeframe.horizons))),
             "run_id": f"'{UUID(str(self.run_id))}'::uuid",
             "rebuilds_per_part": str(int(self.rebuilds_per_part)),
             **({} if self.feature_set is None else _of_feature_set(self.feature_set)),
+            **({} if self.label_set is None else _of_label_set(self.label_set, self.horizons)),
         }
 
     def fill(self, query: str, rows: str | None = None) -> str:
@@ -78,7 +87,7 @@ def _of_feature_set(feature_set: FeatureSet) -> dict[str, str]:
     columns = [_word(name) for name in feature_set.names]
     return {
         "feature_set": f"'{_word(feature_set.name)}'",
-        "feature_relation": ".".join(_word(part) for part in feature_set.relation.split(".")),
+        "feature_relation": _relation(feature_set.relation),
         "bars_before_first_row": str(int(feature_set.bars_before_first_row)),
         "feature_columns": ", ".join(columns),
         "feature_names": ", ".join(f"'{name}'" for name in columns),
@@ -86,11 +95,29 @@ def _of_feature_set(feature_set: FeatureSet) -> dict[str, str]:
     }
 
 
+def _of_label_set(label_set: LabelSet, horizons: tuple[int, ...] | None) -> dict[str, str]:
+    """Return what names the labels of `horizons` in a query that calls their table `label`, and the bars ahead."""
+    places = [1 + place for place in label_set.places(label_set.horizons if horizons is None else horizons)]
+    return {
+        "label_set": f"'{_word(label_set.name)}'",
+        "label_relation": _relation(label_set.relation),
+        "label_horizons": ", ".join(str(int(horizon)) for horizon in label_set.horizons),
+        "label_returns": ", ".join(f"label.forward_returns[{place}]" for place in places),
+        "label_known_ats": ", ".join(f"label.known_ats[{place}]" for place in places),
+        "returns_ahead": ", ".join(f"lead(close, {int(h)}) OVER ahead / close - 1" for h in label_set.horizons),
+        "known_ats_ahead": ", ".join(f"lead(known_at, {int(h)}) OVER ahead" for h in label_set.horizons),
+    }
+
+
+def _relation(name: str) -> str:
+    return ".".join(_word(part) for part in name.split("."))
+
+
 def _word(name: str) -> str:
     if not _WORD.fullmatch(name):
         raise ChecksError(
-            f"A feature set has the name {name!r} in it. Use small letters, digits and underscores, so that its checks "
-            "can name it."
+            f"A feature set, label set or timeframe has the name {name!r} in it. Use small letters, digits and "
+            "underscores, so that its checks can name it."
         )
     return name
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from mlops.checks import faults, suites, validation
 from mlops.checks.parameters import Parameters
 from mlops.checks.quarantine import quarantine
 from mlops.checks.report import CheckReport, CheckResult
-from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite, of_feature_set
+from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite, expected_of
 from mlops.checks.validation import Verdict
-from mlops.domain import DAILY_SUITES, Role
-from mlops.exceptions import ChecksError, WarehouseError, WarehouseUnreachableError
+from mlops.domain import DAILY, DAILY_SUITES, Role
+from mlops.exceptions import ChecksError, FeaturesError, WarehouseError, WarehouseUnreachableError
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.feature_sets import FeatureSet, read_feature_sets
+from mlops.warehouse.label_sets import LabelSet, label_set_relations, read_label_set
+from mlops.warehouse.timeframes import read_timeframe
 
 TRAINING = ("market", "features", "labels", "training_set")
 """What must hold before a model is trained: integrity of all that it reads, and the leakage rules on its rows."""
@@ -49,14 +51,14 @@ def run(
     """
     chosen = [suites.load(name) for name in names]
     return run_suites(
-        warehouse, chosen, as_of=as_of, run_id=run_id or uuid4(), timeframe=timeframe or "d1", since=since
+        warehouse, chosen, as_of=as_of, run_id=run_id or uuid4(), timeframe=timeframe or DAILY, since=since
     )
 
 
 def daily(
     warehouse: Warehouse,
     as_of: datetime,
-    timeframe: str = "d1",
+    timeframe: str = DAILY,
     *,
     suites: Sequence[str] = DAILY_SUITES,
     since: datetime | None = None,
@@ -93,29 +95,37 @@ def run_suites(
 ) -> CheckReport:
     """Do what `run` does, for suites that are at hand."""
     with warehouse.begin(Role.WORKER) as connection:
-        window = connection.execute(sql("checks", "window"), {"as_of": as_of}).one()
-        wanted: Sequence[str] = (
-            connection.execute(sql("checks", "feature_sets"), {"run_id": run_id, "timeframe": timeframe})
-            .scalars()
-            .all()
-        )
-        there = read_feature_sets(connection)
+        bars = read_timeframe(connection, timeframe)
+        window = connection.execute(sql("checks", "window"), {"as_of": as_of, "calendar": bars.calendar}).one()
+        read = {"run_id": run_id, "timeframe": timeframe}
+        wanted = connection.execute(sql("checks", "sets_read"), read).all()
+        feature_sets = read_feature_sets(connection)
+        label_sets = _label_sets(connection, timeframe, [row.name for row in wanted if row.kind == "label_set"])
     parameters = Parameters(
         as_of=as_of,
-        timeframe=timeframe,
+        timeframe=bars,
         run_id=run_id,
         window_start=since or window.month_start,
         month_start=window.month_start,
         year_start=window.year_start,
+        horizons=next((tuple(row.horizons) for row in wanted if row.horizons is not None), None),
     )
+    features = [row.name for row in wanted if row.kind == "feature_set"] or [*feature_sets] or [""]
     results: list[CheckResult] = []
     with validation.reading(warehouse.url) as source:
-        for suite, feature_set, name in _looked_at(chosen, wanted, there):
-            if suite.is_of_features and feature_set is None:
-                results.append(_not_built(suite, name))
-            else:
-                looked_at = replace(parameters, feature_set=feature_set)
-                results.extend(_run_suite(warehouse, source, of_feature_set(suite, feature_set), looked_at))
+        for suite in chosen:
+            for name in features if suite.each == "feature_set" else features[:1]:
+                for label_set in label_sets if suite.each == "label_set" else label_sets[:1]:
+                    results.extend(
+                        _looked_at(
+                            warehouse,
+                            source,
+                            suite,
+                            parameters,
+                            features=(name, feature_sets.get(name)),
+                            label_set=label_set,
+                        )
+                    )
     judged: Sequence[CheckResult] = results
     if any(result.symbols_at_fault for result in results):
         judged = quarantine(results, _symbols_checked(warehouse, parameters))
@@ -124,32 +134,50 @@ def run_suites(
     return report
 
 
+def _label_sets(connection: Connection, timeframe: str, wanted: Sequence[str]) -> list[LabelSet | str]:
+    """Return the label sets `wanted`, or all where none is: each as it is built, or why it cannot be looked at."""
+    found: list[LabelSet | str] = []
+    for name in wanted or label_set_relations(connection):
+        try:
+            found.append(read_label_set(connection, name, timeframe))
+        except FeaturesError as error:
+            found.append(str(error))
+    return found or ["there are no labels yet. Build them: `forecastle features build`"]
+
+
 def _looked_at(
-    chosen: Sequence[Suite], wanted: Sequence[str], there: Mapping[str, FeatureSet]
-) -> Iterator[tuple[Suite, FeatureSet | None, str]]:
-    """Give each suite with each feature set that it is asked of, None where that is not built, and the set's name.
+    warehouse: Warehouse,
+    source: object,
+    suite: Suite,
+    parameters: Parameters,
+    *,
+    features: tuple[str, FeatureSet | None],
+    label_set: LabelSet | str,
+) -> list[CheckResult]:
+    """Return what the suite finds in one feature set, by its name, and one label set: none of them may be missing."""
+    name, feature_set = features
+    if suite.is_of_features and feature_set is None:
+        what = f"there is no feature set {name}" if name else "there are no features yet"
+        return [_not_built(suite, "features.catalog", f"{what}. Build them: `forecastle features build`")]
+    if suite.is_of_labels and isinstance(label_set, str):
+        return [_not_built(suite, "labels.catalog", label_set)]
+    labels = None if isinstance(label_set, str) else label_set
+    of_these = replace(parameters, feature_set=feature_set, label_set=labels)
+    return list(_run_suite(warehouse, source, expected_of(suite, feature_set, labels), of_these))
 
-    Asked of are the sets `wanted`, or all that are `there` where none is; a suite that is of no features, of none.
-    """
-    names = [*wanted] or [*there] or [""]
-    for suite in chosen:
-        for name in names if suite.each else names[:1]:
-            yield suite, there.get(name), name
 
-
-def _not_built(suite: Suite, name: str) -> CheckResult:
-    """Return that the features cannot be looked at, which closes the gate."""
-    what = f"there is no feature set {name}" if name else "there are no features yet"
+def _not_built(suite: Suite, catalog: str, why: str) -> CheckResult:
+    """Return that what the suite is of cannot be looked at, which closes the gate."""
     first = suite.expectations[0]
     return CheckResult(
         suite=suite.suite,
         expectation=first.name,
-        relation="features.catalog",
+        relation=catalog,
         success=False,
-        observed=f"could not be checked: {what}. Build them: `forecastle features build`",
+        observed=f"could not be checked: {why.rstrip('.')}",
         rows_at_fault=0,
         why=first.why,
-        query="SELECT * FROM features.catalog",
+        query=f"SELECT * FROM {catalog}",  # noqa: S608 - one of two names
     )
 
 
@@ -229,7 +257,7 @@ def _symbols(warehouse: Warehouse, query: str) -> dict[int, int]:
 
 def _symbols_checked(warehouse: Warehouse, parameters: Parameters) -> int:
     looked_at = {
-        "timeframe": parameters.timeframe,
+        "timeframe": parameters.timeframe.name,
         "as_of": parameters.as_of,
         "window_start": parameters.window_start,
     }

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mlops.exceptions import ChecksError
 from mlops.warehouse.feature_sets import Feature, FeatureSet
+from mlops.warehouse.label_sets import LabelSet
 
 SQL = "unexpected_rows_expectation"
 """The type of an expectation that is a query of the rows at fault."""
@@ -40,7 +41,7 @@ class _Entry(BaseModel):
 class Batch(_Entry):
     """The rows that an expectation looks at."""
 
-    relation: str = Field(pattern=r"^([a-z_]+\.[a-z_]+|:feature_relation)$")
+    relation: str = Field(pattern=r"^([a-z_]+\.[a-z_]+|:(feature|label)_relation)$")
     where: str = Field(min_length=1)
     key: tuple[str, ...] = Field(min_length=1, description="Columns that name a row of it.")
 
@@ -62,6 +63,7 @@ class Expectation(_Entry):
         default=None, description="Whether it is asked of each feature by itself, within the bounds of its contract."
     )
     feature_set: str | None = Field(default=None, description="The one feature set of which it is asked.")
+    label_set: str | None = Field(default=None, description="The one label set of which it is asked.")
     quarantines: bool = Field(
         default=False, description="Whether a fault is one of the symbols whose rows it names by `symbol_id`."
     )
@@ -72,8 +74,8 @@ class Suite(_Entry):
 
     suite: str = Field(pattern=_NAME)
     about: str = Field(min_length=20)
-    each: Literal["feature_set"] | None = Field(
-        default=None, description="Whether all of it is asked of each feature set by itself."
+    each: Literal["feature_set", "label_set"] | None = Field(
+        default=None, description="Whether all of it is asked of each feature set, or each label set, by itself."
     )
     batches: dict[str, Batch] = Field(min_length=1)
     expectations: tuple[Expectation, ...] = Field(min_length=1)
@@ -82,6 +84,11 @@ class Suite(_Entry):
     def is_of_features(self) -> bool:
         """Whether its SQL names the feature set that it is asked of."""
         return ":feature_" in self.model_dump_json()
+
+    @property
+    def is_of_labels(self) -> bool:
+        """Whether its SQL names the label set that it is asked of."""
+        return ":label_" in self.model_dump_json()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -97,15 +104,15 @@ class Suite(_Entry):
         return self
 
 
-def of_feature_set(suite: Suite, feature_set: FeatureSet | None) -> Suite:
-    """Return what `suite` expects of `feature_set`: each of its features, where an expectation is of each."""
-    if feature_set is None:
-        return suite
+def expected_of(suite: Suite, feature_set: FeatureSet | None, label_set: LabelSet | None) -> Suite:
+    """Return what `suite` expects of the two sets: of each feature of the one, where an expectation is of each."""
     expectations: list[Expectation] = []
     for each in suite.expectations:
-        if each.feature_set not in (None, feature_set.name):
+        if feature_set is not None and each.feature_set not in (None, feature_set.name):
             continue
-        if each.each is None:
+        if label_set is not None and each.label_set not in (None, label_set.name):
+            continue
+        if each.each is None or feature_set is None:
             expectations.append(each)
         else:
             expectations.extend(_of_feature(each, feature) for feature in feature_set.features)

@@ -1,13 +1,14 @@
--- Where the windows of the checks begin: the open of the 30th and of the 250th session before :as_of, over the
--- exchanges that have symbols. The first known session where the calendar is shorter; :as_of where there is none.
--- One row.
+-- Where the windows of the checks begin: the open of the 30th and of the 250th session (or week, as :calendar says)
+-- before :as_of, over the exchanges that have symbols. The first known one where the calendar is shorter; :as_of where
+-- there is none. One row.
 WITH numbered AS (
     SELECT
         session.opens_at,
         row_number() OVER (PARTITION BY session.exchange ORDER BY session.ordinal DESC) AS nth
-    FROM market.sessions AS session
+    FROM market.calendar AS session
     WHERE
-        session.closes_at <= :as_of
+        session.rule = :calendar
+        AND session.closes_at <= :as_of
         AND session.exchange IN (SELECT symbol.exchange FROM market.symbols AS symbol)
 )
 

@@ -10,6 +10,7 @@ import typer
 
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
+from mlops.domain import DAILY
 from mlops.printable import printable
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def check(
             "--suite", metavar="NAME", help="Only market, features, labels or freshness; may be given several times."
         ),
     ] = None,
-    timeframe: Annotated[str, typer.Option("--timeframe", metavar="NAME", help="Bars of this length.")] = "d1",
+    timeframe: Annotated[str, typer.Option("--timeframe", metavar="NAME", help="Bars of this length.")] = DAILY,
     everything: Annotated[
         bool, typer.Option("--all", help="The whole history instead of the last 30 sessions.")
     ] = False,

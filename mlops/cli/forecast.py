@@ -151,8 +151,8 @@ def _show_table(forecasts: list[Forecast]) -> None:
         table.add_row(
             plain(each.ticker),
             str(each.horizon),
-            _moment(each.as_of, each.timeframe),
-            _moment(each.target_ts, each.timeframe),
+            _moment(each.as_of, is_dated=each.is_dated),
+            _moment(each.target_ts, is_dated=each.is_dated),
             *(f"{100 * value:+.2f}" for value in (each.p10, each.p50, each.p90)),
             each.direction,
             f"{each.probability:.0%}",
@@ -161,8 +161,8 @@ def _show_table(forecasts: list[Forecast]) -> None:
     Console().print(table)
 
 
-def _moment(moment: datetime, timeframe: str) -> str:
-    return f"{moment:%Y-%m-%d}" if timeframe == "d1" else f"{moment:%Y-%m-%d %H:%M}"
+def _moment(moment: datetime, *, is_dated: bool) -> str:
+    return f"{moment:%Y-%m-%d}" if is_dated else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _as_data(

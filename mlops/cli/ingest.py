@@ -12,6 +12,7 @@ import typer
 
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, DatabaseUrl
+from mlops.domain import DAILY
 
 if TYPE_CHECKING:
     from mlops.sources import Ingested, Source
@@ -63,9 +64,7 @@ def bars(
     ] = None,
     timeframe: Annotated[
         str | None,
-        typer.Option(
-            "--timeframe", metavar="NAME", help="m1, m5, m15, m30, h1, h4 or d1; not needed where rows have dates only."
-        ),
+        typer.Option("--timeframe", metavar="NAME", help="m1 to h4, d1 or w1; not needed for days."),
     ] = None,
     timezone: Annotated[
         str | None,
@@ -156,7 +155,7 @@ def _bar_source(
         return SampleSource(since=since, until=until)
     if not symbols or since is None:
         raise typer.BadParameter("yahoo needs --symbol (once for each) and --from", param_hint="--source")
-    return YahooSource(symbols, since=since, until=until, timeframe=timeframe or "d1")
+    return YahooSource(symbols, since=since, until=until, timeframe=timeframe or DAILY)
 
 
 def _mapping(mapped: list[str] | None) -> dict[str, str]:

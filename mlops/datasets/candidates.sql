@@ -1,7 +1,8 @@
 -- Fill the candidates for a training set as of :as_of; a row counts under the first cause that applies.
 -- Grain: one row per symbol of :universe and bar of the timeframe; with :list, of the bars at whose as_of the symbol was on
--- that list of market.universes, as it was known then. `date` is the UTC day of `as_of` for daily bars, else `as_of`.
--- `label_known_at` is when the last of the labels of :horizons is known, which need not be the one that looks furthest
+-- that list of market.universes, as it was known then. `date` is the UTC day (week) of `as_of` for bars of a session
+-- (week), as :date_unit says, else `as_of`.
+-- `label_known_at` is when the last of the labels at :places of the label set is known, which need not be the one that looks furthest
 -- ahead: a bar can become known after its successors. Infinity: one of them is not known yet.
 INSERT INTO pg_temp.candidates
 SELECT
@@ -9,7 +10,7 @@ SELECT
     t.timeframe,
     t.ts,
     t.as_of,
-    CASE WHEN t.timeframe = 'd1' THEN date_trunc('day', t.as_of, 'UTC') ELSE t.as_of END,
+    coalesce(date_trunc(CAST(:date_unit AS text), t.as_of, 'UTC'), t.as_of),
     k.label_known_at,
     t.feature_set_version,
     greatest(t.recorded_at, l.recorded_at),
@@ -21,20 +22,13 @@ SELECT
         WHEN k.label_known_at > :as_of THEN 'label_unknown'
     END
 FROM features.vectors AS t
-LEFT JOIN labels.forward AS l USING (symbol_id, timeframe, ts)
+LEFT JOIN labels.vectors AS l
+    ON t.symbol_id = l.symbol_id AND t.timeframe = l.timeframe AND t.ts = l.ts AND l.label_set = :label_set
 CROSS JOIN LATERAL (
-    SELECT greatest(
-        CASE WHEN 1 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_1, 'infinity') END,
-        CASE WHEN 5 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_5, 'infinity') END,
-        CASE WHEN 10 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_10, 'infinity') END,
-        CASE WHEN 20 = ANY(CAST(:horizons AS integer [])) THEN coalesce(l.known_at_20, 'infinity') END
-    ) AS label_known_at,
-    least(
-        CASE WHEN 1 = ANY(CAST(:horizons AS integer [])) THEN l.known_at_1 END,
-        CASE WHEN 5 = ANY(CAST(:horizons AS integer [])) THEN l.known_at_5 END,
-        CASE WHEN 10 = ANY(CAST(:horizons AS integer [])) THEN l.known_at_10 END,
-        CASE WHEN 20 = ANY(CAST(:horizons AS integer [])) THEN l.known_at_20 END
-    ) AS first_label_known_at
+    SELECT
+        max(coalesce(l.known_ats[place], 'infinity')) AS label_known_at,
+        min(l.known_ats[place]) AS first_label_known_at
+    FROM unnest(CAST(:places AS integer [])) AS place
 ) AS k
 WHERE
     t.feature_set = :feature_set

@@ -15,6 +15,8 @@ from mlops.modelling import Part, SplitPlan
 from mlops.spec import Spec
 from mlops.warehouse import sql
 from mlops.warehouse.feature_sets import FeatureSet, read_feature_set
+from mlops.warehouse.label_sets import LabelSet, read_label_set
+from mlops.warehouse.timeframes import read_timeframe
 
 CAUSES: Mapping[str, str] = {
     "null_feature": "a feature is NULL: a zero denominator, or a value that the source lacks",
@@ -35,6 +37,7 @@ class Materialised:
         data_to: when the last label is known, UTC.
         feature_set: the set that the features are of.
         feature_set_version: the one version of it that all rows are of.
+        label_set: what the labels are of, for the timeframe.
         recorded_until: when this database learnt the newest bar behind the features and labels that there were.
     """
 
@@ -45,6 +48,7 @@ class Materialised:
     data_to: datetime
     feature_set: FeatureSet
     feature_set_version: str
+    label_set: LabelSet
     recorded_until: datetime
 
     @property
@@ -61,14 +65,17 @@ def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetim
 
     Raises:
         DatasetError: there are too few dates, or the rows are of several versions of the feature set.
-        FeaturesError: the spec's feature set is not built.
+        FeaturesError: the spec's feature set or label set is not built, or the latter for other horizons.
     """
     feature_set = read_feature_set(connection, spec.feature_set)
+    label_set = read_label_set(connection, spec.label_set, spec.timeframe)
     wanted = {
         "feature_set": feature_set.name,
         "timeframe": spec.timeframe,
         "as_of": as_of,
-        "horizons": list(spec.horizons),
+        "date_unit": read_timeframe(connection, spec.timeframe).date_unit,
+        "label_set": label_set.name,
+        "places": [1 + place for place in label_set.places(spec.horizons)],
         "universe": spec.universe.model_dump_json(exclude={"list"}, exclude_none=True),
         "list": spec.universe.list,
     }
@@ -112,6 +119,7 @@ def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetim
         data_to=max(row.data_to for row in usable),
         feature_set=feature_set,
         feature_set_version=versions.pop(),
+        label_set=label_set,
         recorded_until=max(row.recorded_until for row in dates),
     )
 

@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from mlops.datasets.materialise import Materialised
-from mlops.domain import HORIZONS
 from mlops.exceptions import DatasetError
 from mlops.modelling import Matrix, Part
 from mlops.warehouse import sql
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_COLUMNS = ("symbol_id", "as_of", "part", "features", "returns", "directions")
+_COLUMNS = ("symbol_id", "as_of", "part", "features", "returns")
 
 
 def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...], materialised: Materialised) -> Matrix:
@@ -34,7 +33,7 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
     Args:
         connection: to the warehouse.
         run_id: whose rows `materialise` has put into ml.training_rows.
-        horizons: which labels, an ascending choice of `mlops.domain.HORIZONS`.
+        horizons: which labels, an ascending choice of those of the label set.
         materialised: what it has put there; a feature or label that was rewritten since is not read.
 
     Raises:
@@ -47,6 +46,8 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
         "run_id": run_id,
         "feature_set": materialised.feature_set.name,
         "feature_set_version": materialised.feature_set_version,
+        "label_set": materialised.label_set.name,
+        "label_set_version": materialised.label_set.version,
         "recorded_until": materialised.recorded_until,
     }
     read = read_arrays(connection, sql("datasets", "matrix"), parameters, _COLUMNS)
@@ -59,11 +60,10 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
         )
     symbols, symbol = _named(connection, read["symbol_id"])
     order = np.lexsort((symbol, read["as_of"]))
-    chosen = [HORIZONS.index(horizon) for horizon in horizons]
+    chosen = list(materialised.label_set.places(horizons))
     features = read["features"].astype(np.float32)[order]
     returns = read["returns"][:, chosen][order]
-    directions = read["directions"][:, chosen].astype(np.int8)[order]
-    if not np.isfinite(features).all() or not np.isfinite(returns).all() or (directions < 0).any():
+    if not np.isfinite(features).all() or not np.isfinite(returns).all():
         raise DatasetError(
             "A training row has a feature or label that is missing, infinite or too large for float32. "
             "`forecastle check` names the rows.",
@@ -77,12 +77,19 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
         horizons=horizons,
         features=features,
         returns=returns,
-        directions=directions,
+        directions=_directions(returns, materialised.label_set.thresholds_of(horizons)),
         part=part,
         symbols=symbols,
         symbol=symbol[order],
         as_of=read["as_of"][order],
     )
+
+
+def _directions(returns: NDArray[np.float64], thresholds: tuple[float, ...]) -> NDArray[np.int8]:
+    """Return which way `returns` [n, horizons] go, as `Matrix` has it: one of exactly the threshold is neutral."""
+    import numpy as np
+
+    return np.where(returns > thresholds, 0, np.where(returns < np.negative(thresholds), 2, 1)).astype(np.int8)
 
 
 def _named(connection: Connection, ids: NDArray[np.int64]) -> tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]:

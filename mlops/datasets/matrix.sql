@@ -1,5 +1,6 @@
 -- Features, labels and part of the rows that a run trains and is judged on, packed for `mlops.warehouse.reading`.
--- Grain: one row per symbol, each field an array over the symbol's bars, all in one order. Horizons 1, 5, 10, 20.
+-- Grain: one row per symbol, each field an array over the symbol's bars, all in one order; the returns are
+-- those of all horizons of the label set.
 -- Only rows as they were when the run began: one that was rewritten since is missing here, and the reader notices. (A
 -- build takes in bars in the order in which they were recorded, so what it rewrites is newer than all that was there.)
 SELECT
@@ -7,25 +8,18 @@ SELECT
     array_agg(r.as_of),
     array_agg(CAST(CASE r.split WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END AS smallint)),
     array_agg(t.features),
-    -- A horizon that the model leaves out may lie beyond what is known: NaN and -1, which the reader refuses elsewhere.
-    array_agg(ARRAY[
-        coalesce(l.forward_return_1, 'NaN'), coalesce(l.forward_return_5, 'NaN'),
-        coalesce(l.forward_return_10, 'NaN'), coalesce(l.forward_return_20, 'NaN')
-    ]),
-    array_agg(ARRAY[
-        CASE l.direction_1 WHEN 'BULLISH' THEN 0 WHEN 'NEUTRAL' THEN 1 WHEN 'BEARISH' THEN 2 ELSE -1 END,
-        CASE l.direction_5 WHEN 'BULLISH' THEN 0 WHEN 'NEUTRAL' THEN 1 WHEN 'BEARISH' THEN 2 ELSE -1 END,
-        CASE l.direction_10 WHEN 'BULLISH' THEN 0 WHEN 'NEUTRAL' THEN 1 WHEN 'BEARISH' THEN 2 ELSE -1 END,
-        CASE l.direction_20 WHEN 'BULLISH' THEN 0 WHEN 'NEUTRAL' THEN 1 WHEN 'BEARISH' THEN 2 ELSE -1 END
-    ])
+    -- A horizon that the model leaves out may lie beyond what is known: NaN, which the reader refuses elsewhere.
+    array_agg(array_replace(l.forward_returns, NULL, 'NaN'))
 FROM ml.training_rows AS r
 INNER JOIN features.vectors AS t USING (symbol_id, timeframe, ts)
-INNER JOIN labels.forward AS l USING (symbol_id, timeframe, ts)
+INNER JOIN labels.vectors AS l USING (symbol_id, timeframe, ts)
 WHERE
     r.run_id = :run_id
     AND r.split IN ('train', 'validation', 'test')
     AND t.feature_set = :feature_set
     AND t.feature_set_version = :feature_set_version
     AND t.recorded_at <= :recorded_until
+    AND l.label_set = :label_set
+    AND l.label_set_version = :label_set_version
     AND l.recorded_at <= :recorded_until
 GROUP BY r.symbol_id

@@ -86,10 +86,14 @@ class ForecastReport:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """One forecast as it is stored. Returns are fractions over the horizon; `as_of` and `target_ts` are UTC."""
+    """One forecast as it is stored. Returns are fractions over the horizon; `as_of` and `target_ts` are UTC.
+
+    `is_dated`: its bars go by their date, and not by a time of day.
+    """
 
     ticker: str
     timeframe: str
+    is_dated: bool
     horizon: int
     as_of: datetime
     target_ts: datetime
@@ -154,9 +158,9 @@ def newest(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -
         rows = connection.execute(sql("forecasting", "newest_forecasts"), {"as_of": as_of, "model": model}).all()
     return [
         Forecast(
-            ticker=row.ticker, timeframe=row.timeframe, horizon=row.horizon, as_of=row.as_of, target_ts=row.target_ts,
-            p10=row.p10, p50=row.p50, p90=row.p90, direction=row.direction, probability=row.probability,
-            version=ModelVersion(row.model, row.version),
+            ticker=row.ticker, timeframe=row.timeframe, is_dated=row.is_dated, horizon=row.horizon, as_of=row.as_of,
+            target_ts=row.target_ts, p10=row.p10, p50=row.p50, p90=row.p90, direction=row.direction,
+            probability=row.probability, version=ModelVersion(row.model, row.version),
         )
         for row in rows
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from mlops import clock
 from mlops.domain import DAILY_SUITES
 from mlops.exceptions import GateClosedError
 from mlops.warehouse import sql
+from mlops.warehouse.timeframes import read_timeframe
 
 _NOW = timedelta(minutes=1)
 """A forecast as of so little ago is one as of now: nobody types a moment so fast."""
@@ -65,7 +66,8 @@ def _earlier(connection: Connection, timeframe: str, as_of: datetime) -> str:
     ).scalar_one()
     if newest is None:
         return ""
-    moment = f"{newest.astimezone(UTC):%Y-%m-%d}" if timeframe == "d1" else _typed(newest)
+    by_clock = read_timeframe(connection, timeframe).is_by_clock
+    moment = _typed(newest) if by_clock else f"{newest.astimezone(UTC):%Y-%m-%d}"
     return (
         f" If there are no newer bars, forecast as of the newest that there are: `forecastle check --timeframe "
         f"{timeframe} --as-of {moment}`, then `forecastle forecast --as-of {moment}`."

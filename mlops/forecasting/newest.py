@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from mlops.domain import TIMEFRAMES
 from mlops.forecasting.gate import symbols_in_quarantine
 from mlops.forecasting.serving import Serving
 from mlops.warehouse import sql
+from mlops.warehouse.timeframes import read_timeframe
 
 MAXIMUM_SESSIONS_BEHIND = 5
 """A symbol whose newest bar is further behind its exchange is not forecast: delisted, or its source has dried up."""
@@ -42,6 +42,7 @@ def read_newest(connection: Connection, serving: Serving, as_of: datetime) -> Ne
 
     Raises GateClosedError where the newest checks found fault with more than a few symbols.
     """
+    timeframe = read_timeframe(connection, serving.timeframe)
     quarantined = symbols_in_quarantine(connection, serving.timeframe, as_of)
     asked = asked_symbols(connection, serving, as_of)
     every_row = connection.execute(
@@ -52,7 +53,8 @@ def read_newest(connection: Connection, serving: Serving, as_of: datetime) -> Ne
             "timeframe": serving.timeframe,
             "as_of": as_of,
             "horizons": list(serving.horizons),
-            "bar_length": TIMEFRAMES[serving.timeframe],
+            "bar_length": timeframe.bar_length,
+            "calendar": timeframe.calendar,
         },
     ).all()
     without_row = sorted(set(asked) - {row.symbol_id for row in every_row})

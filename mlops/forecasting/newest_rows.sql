@@ -1,11 +1,12 @@
 -- What there is to forecast from as of :as_of, and when each horizon ends by the trading calendar.
 -- Grain: one row per symbol of :symbol_ids that has a row of :feature_set known by then: its newest one.
 --
--- sessions_behind: sessions of its exchange that closed by :as_of and after the session of the bar.
+-- sessions_behind: sessions (of weekly bars, weeks: as :calendar says) of its exchange that closed by :as_of and after the session of the bar.
 -- targets: for each of :horizons, in their order, the close of the bar that many bars ahead; NULL where the calendar
 -- does not reach so far. Bars of the timeframe are laid out from the open of each session, shifted as the bar at hand
 -- is from the open of its own, and the last one ends with the session. So an intraday horizon crosses the night as the
--- market does, and a daily bar, one a session, is the special case that ends with the session that is h ahead.
+-- market does, and a daily bar, one a session, is the special case that ends with the session that is h ahead. To a weekly
+-- bar its week is what a session is to a daily one.
 WITH newest AS MATERIALIZED (
     SELECT
         s.id AS symbol_id, s.exchange, f.ts, f.known_at, f.feature_set_version, f.features
@@ -30,8 +31,8 @@ placed AS (
     FROM (SELECT DISTINCT exchange, ts FROM newest) AS b
     CROSS JOIN (SELECT extract(epoch FROM CAST(:bar_length AS interval)) AS seconds) AS bar
     CROSS JOIN LATERAL (
-        SELECT ordinal, opens_at FROM market.sessions
-        WHERE exchange = b.exchange AND opens_at <= b.ts
+        SELECT ordinal, opens_at FROM market.calendar
+        WHERE rule = :calendar AND exchange = b.exchange AND opens_at <= b.ts
         ORDER BY ordinal DESC
         LIMIT 1
     ) AS own
@@ -41,8 +42,8 @@ sessions_ahead AS (
         p.exchange, p.ts, p.position, p.shift, p.seconds, s.ordinal, s.opens_at, s.closes_at, n.bars,
         sum(n.bars) OVER (PARTITION BY p.exchange, p.ts ORDER BY s.ordinal) - n.bars AS bars_before
     FROM placed AS p
-    JOIN market.sessions AS s
-        ON s.exchange = p.exchange
+    JOIN market.calendar AS s
+        ON s.rule = :calendar AND s.exchange = p.exchange
         AND s.ordinal BETWEEN p.ordinal AND p.ordinal + (SELECT max(h) FROM unnest(CAST(:horizons AS integer[])) AS h)
     CROSS JOIN LATERAL (
         -- A session has at least the one bar: of the session at hand, the bar is proof of it.
@@ -73,8 +74,8 @@ targets AS (
 behind AS (
     SELECT p.exchange, p.ts, count(s.session) AS sessions_behind
     FROM placed AS p
-    LEFT JOIN market.sessions AS s
-        ON s.exchange = p.exchange AND s.ordinal > p.ordinal AND s.closes_at <= :as_of
+    LEFT JOIN market.calendar AS s
+        ON s.rule = :calendar AND s.exchange = p.exchange AND s.ordinal > p.ordinal AND s.closes_at <= :as_of
     GROUP BY p.exchange, p.ts
 )
 SELECT newest.*, behind.sessions_behind, targets.targets

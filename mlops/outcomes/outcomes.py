@@ -40,7 +40,7 @@ def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesReport:
     Raises OutcomesError where there are no labels to resolve by.
     """
     with warehouse.begin() as connection:
-        if connection.execute(sql("outcomes", "labels")).scalar_one() is None:
+        if connection.execute(sql("outcomes", "labels")).scalar_one() == 0:
             raise OutcomesError("There are no labels yet. Build them: `forecastle features build`.")
         take_lock(connection, "ml.outcomes")
         done = connection.execute(sql("outcomes", "resolve"), {"as_of": as_of}).one()

@@ -2,34 +2,47 @@
 -- date whose label changed after it was read. One statement, so that both halves see the same labels.
 -- Grain of the result: one row, with how many were resolved and how many really changed.
 --
+-- A forecast is judged by the labels that its version was trained on, and by that version's thresholds, whatever
+-- market.timeframes has by now.
+--
 -- Resolving is bounded by what is open: each open bar is looked up once, and the oldest bounds what is read at all. The
--- triggers on ml.outcomes take what is resolved out of ml.unresolved. labels.forward holds all horizons of a bar in a row:
--- labels.by_horizon, the same in long form, would read it once a horizon.
+-- triggers on ml.outcomes take what is resolved out of ml.unresolved.
 --
 -- Correcting is bounded by what was rebuilt. recorded_at grows in the order in which bars were committed, and labels are
--- rebuilt in one transaction: what was rebuilt since the last time was recorded after every label that an outcome has
--- been read from. A row that was rebuilt because its neighbour was corrected is looked at and, being as it was, left
--- alone. Here :as_of does not count, or a later run would miss what this one passed over: an outcome that is there was
--- known when it was resolved.
-WITH open_bars AS MATERIALIZED (
-    SELECT DISTINCT symbol_id, timeframe, ts FROM ml.unresolved WHERE as_of < :as_of
+-- rebuilt in one transaction: what was rebuilt since the last time was recorded after every label of the set that was
+-- looked at, up to ml.labels_seen. A row that was rebuilt because its neighbour was corrected is looked at and, being as
+-- it was, left alone. Here :as_of does not count, or a later run would miss what this one passed over: an outcome that is
+-- there was known when it was resolved.
+WITH judges AS (
+    SELECT v.model, v.version, v.label_set, v.label_set_version, h.horizon, h.threshold
+    FROM ml.versions AS v
+    CROSS JOIN LATERAL unnest(v.horizons, v.thresholds) AS h (horizon, threshold)
+),
+open_bars AS MATERIALIZED (
+    SELECT DISTINCT v.label_set, v.label_set_version, u.symbol_id, u.timeframe, u.ts
+    FROM ml.unresolved AS u
+    JOIN ml.versions AS v USING (model, version)
+    WHERE u.as_of < :as_of
 ),
 known AS MATERIALIZED (
-    SELECT l.symbol_id, l.timeframe, l.ts, h.horizon, h.forward_return, h.direction, h.known_at, l.recorded_at
+    SELECT l.label_set, l.label_set_version, l.symbol_id, l.timeframe, l.ts, h.horizon, h.forward_return, h.known_at, l.recorded_at
     FROM open_bars AS b
-    JOIN labels.forward AS l USING (symbol_id, timeframe, ts)
-    CROSS JOIN LATERAL (VALUES
-        (1, l.forward_return_1, l.direction_1, l.known_at_1), (5, l.forward_return_5, l.direction_5, l.known_at_5),
-        (10, l.forward_return_10, l.direction_10, l.known_at_10),
-        (20, l.forward_return_20, l.direction_20, l.known_at_20)
-    ) AS h (horizon, forward_return, direction, known_at)
+    JOIN labels.vectors AS l USING (label_set, label_set_version, symbol_id, timeframe, ts)
+    CROSS JOIN LATERAL unnest(l.horizons, l.forward_returns, l.known_ats) AS h (horizon, forward_return, known_at)
     WHERE l.ts >= (SELECT min(ts) FROM open_bars) AND h.known_at <= :as_of
 ),
 -- Materialized, so that each prediction is looked up by its whole key: the planner thinks that almost nothing is due.
 due AS MATERIALIZED (
-    SELECT u.model, u.version, u.as_of, k.*
+    SELECT
+        u.model, u.version, u.as_of, k.*,
+        CASE
+            WHEN k.forward_return > j.threshold THEN 'BULLISH'
+            WHEN k.forward_return < -j.threshold THEN 'BEARISH'
+            ELSE 'NEUTRAL'
+        END AS direction
     FROM known AS k
     JOIN ml.unresolved AS u USING (symbol_id, timeframe, ts, horizon)
+    JOIN judges AS j USING (model, version, label_set, label_set_version, horizon)
 ),
 resolved AS (
     INSERT INTO ml.outcomes (
@@ -46,14 +59,24 @@ resolved AS (
     RETURNING 1
 ),
 rebuilt AS MATERIALIZED (
-    SELECT l.symbol_id, l.timeframe, l.ts, h.horizon, h.forward_return, h.direction, h.known_at, l.recorded_at
-    FROM labels.forward AS l
-    CROSS JOIN LATERAL (VALUES
-        (1, l.forward_return_1, l.direction_1, l.known_at_1), (5, l.forward_return_5, l.direction_5, l.known_at_5),
-        (10, l.forward_return_10, l.direction_10, l.known_at_10),
-        (20, l.forward_return_20, l.direction_20, l.known_at_20)
-    ) AS h (horizon, forward_return, direction, known_at)
-    WHERE l.recorded_at > (SELECT max(recorded_at) FROM ml.outcomes) AND h.known_at IS NOT NULL
+    SELECT
+        l.label_set, l.label_set_version, l.symbol_id, l.timeframe, l.ts, h.horizon, h.forward_return, h.known_at,
+        l.recorded_at
+    FROM ml.labels_seen AS seen
+    JOIN labels.vectors AS l ON l.label_set = seen.label_set AND l.recorded_at > seen.seen_up_to
+    CROSS JOIN LATERAL unnest(l.horizons, l.forward_returns, l.known_ats) AS h (horizon, forward_return, known_at)
+    WHERE h.known_at IS NOT NULL
+),
+judged AS (
+    SELECT
+        j.model, j.version, r.*,
+        CASE
+            WHEN r.forward_return > j.threshold THEN 'BULLISH'
+            WHEN r.forward_return < -j.threshold THEN 'BEARISH'
+            ELSE 'NEUTRAL'
+        END AS direction
+    FROM rebuilt AS r
+    JOIN judges AS j USING (label_set, label_set_version, horizon)
 ),
 corrected AS (
     UPDATE ml.outcomes AS o
@@ -61,12 +84,20 @@ corrected AS (
         naive_error = -r.forward_return, hit = p.direction = r.direction,
         covered = r.forward_return BETWEEN p.p10 AND p.p90, known_at = r.known_at, recorded_at = r.recorded_at,
         resolved_at = statement_timestamp()
-    FROM rebuilt AS r, ml.predictions AS p
-    WHERE o.symbol_id = r.symbol_id AND o.timeframe = r.timeframe AND o.ts = r.ts AND o.horizon = r.horizon
+    FROM judged AS r, ml.predictions AS p
+    WHERE o.model = r.model AND o.version = r.version
+      AND o.symbol_id = r.symbol_id AND o.timeframe = r.timeframe AND o.ts = r.ts AND o.horizon = r.horizon
       AND o.as_of > (SELECT min(ts) FROM rebuilt)
       AND p.model = o.model AND p.version = o.version AND p.symbol_id = o.symbol_id AND p.timeframe = o.timeframe
       AND p.horizon = o.horizon AND p.as_of = o.as_of AND p.as_of > (SELECT min(ts) FROM rebuilt)
       AND (o.actual, o.actual_direction, o.known_at) IS DISTINCT FROM (r.forward_return, r.direction, r.known_at)
     RETURNING 1
+),
+looked_at AS (
+    INSERT INTO ml.labels_seen AS seen (label_set, seen_up_to)
+    SELECT label_set, max(recorded_at)
+    FROM (SELECT label_set, recorded_at FROM due UNION ALL SELECT label_set, recorded_at FROM rebuilt) AS read
+    GROUP BY label_set
+    ON CONFLICT (label_set) DO UPDATE SET seen_up_to = greatest(seen.seen_up_to, excluded.seen_up_to)
 )
 SELECT (SELECT count(*) FROM resolved) AS resolved, (SELECT count(*) FROM corrected) AS corrected

@@ -2,6 +2,7 @@
 -- Grain: one row per version.
 SELECT
     version.major, version.minor, version.patch, version.candidate, version.family, version.hyperparameters,
+    version.label_set, version.label_set_version, version.thresholds,
     jsonb_agg(
         jsonb_build_array(input.input, input.kind, input.feature_set, input.feature_set_version, input.features)
         ORDER BY input.input

@@ -21,7 +21,8 @@ class Answer:
     """What the label of a version goes by.
 
     Attributes:
-        inputs: what it takes: of each input its name, kind, feature set, that set's version and the features' names.
+        inputs: what it was given: its labels, and of each input its name, kind, feature set, that set's version and the
+            features' names.
         way: whose it is and how it learnt: candidate, family and hyperparameters.
     """
 

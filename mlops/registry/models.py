@@ -7,29 +7,51 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mlops.exceptions import RegistryError
+from mlops.exceptions import RegistryError, SpecError
 from mlops.spec import Spec
 from mlops.warehouse import sql
+from mlops.warehouse.timeframes import read_timeframes
+
+
+def require_timeframe(connection: Connection, spec: Spec) -> None:
+    """Return if market.timeframes has the timeframe of `spec` and its horizons. Raises SpecError where it has not."""
+    there = read_timeframes(connection)
+    if spec.timeframe not in there:
+        raise SpecError(
+            f"{spec.name}: timeframe: {spec.timeframe!r} was given; it should be one of {', '.join(there)}.",
+            timeframe=spec.timeframe,
+        )
+    allowed = there[spec.timeframe].horizons
+    if not set(spec.horizons) <= set(allowed):
+        raise SpecError(
+            f"{spec.name}: horizons: {list(spec.horizons)} was given; for {spec.timeframe} they should be an ascending "
+            f"choice of {list(allowed)}.",
+            timeframe=spec.timeframe,
+        )
 
 
 def declare(connection: Connection, spec: Spec, as_of: datetime) -> None:
     """Declare the model of `spec`, where it is not declared yet, and hold the spec to what is declared.
 
-    Timeframe, horizons and universe are those of the model, the same in each of its candidates. A model that has no
-    version yet is declared anew. As of `as_of` (UTC) no other model may answer for one of its symbols.
+    Timeframe, label set, horizons and universe are those of the model, the same in each of its candidates. A model that
+    has no version yet is declared anew. As of `as_of` (UTC) no other model may answer for one of its symbols.
 
-    Raises RegistryError where the model is declared otherwise, or another one answers already.
+    Raises SpecError as `require_timeframe` does, and RegistryError where the model is declared otherwise, or another
+    one answers already.
     """
+    require_timeframe(connection, spec)
     universe = spec.universe.model_dump(exclude_none=True)
     asked = {
         "model": spec.model,
         "timeframe": spec.timeframe,
         "horizons": list(spec.horizons),
         "universe": json.dumps(universe),
+        "target": spec.label_set,
     }
     declared = connection.execute(sql("registry", "model_declare"), asked).one()
     for what, theirs, ours in (
         ("timeframe", declared.timeframe, spec.timeframe),
+        ("label set", declared.target, spec.label_set),
         ("horizons", list(declared.horizons), list(spec.horizons)),
         ("universe", declared.universe, universe),
     ):

@@ -109,7 +109,7 @@ def _add_version(
     metrics: Mapping[str, Any],
 ) -> ModelVersion:
     """Keep the bytes and all that it takes to train it again, and return the version's name."""
-    label = _label(connection, spec, trained)
+    label = _label(connection, spec, dataset, trained)
     number: int = connection.execute(
         sql("registry", "version_add"),
         {
@@ -121,6 +121,9 @@ def _add_version(
             "timeframe": spec.timeframe,
             "horizons": list(spec.horizons),
             "n_symbols": dataset.symbols,
+            "label_set": dataset.label_set,
+            "label_set_version": dataset.label_set_version,
+            "thresholds": list(dataset.thresholds),
             "data_from": dataset.data_from,
             "data_to": dataset.data_to,
             "data_fingerprint": dataset.fingerprint,
@@ -152,18 +155,22 @@ def _add_version(
     return ModelVersion(spec.model, number)
 
 
-def _label(connection: Connection, spec: Spec, trained: TrainedModel) -> Label:
+def _label(connection: Connection, spec: Spec, dataset: DatasetFacts, trained: TrainedModel) -> Label:
     """Return the label of the version to be, by those of the model's versions that there are."""
     inputs = [
         [each.name, each.kind, each.feature_set, each.feature_set_version, list(each.features)]
         for each in sorted(trained.inputs, key=lambda each: each.name)
     ]
+    target = [dataset.label_set, dataset.label_set_version, list(dataset.thresholds)]
     hyperparameters = json.loads(spec.hyperparameters.model_dump_json())
     return next_label(
-        Answer(inputs, (spec.candidate, spec.family, hyperparameters)),
+        Answer([target, inputs], (spec.candidate, spec.family, hyperparameters)),
         (
             (
-                Answer(row.inputs, (row.candidate, row.family, row.hyperparameters)),
+                Answer(
+                    [[row.label_set, row.label_set_version, list(row.thresholds)], row.inputs],
+                    (row.candidate, row.family, row.hyperparameters),
+                ),
                 Label(row.major, row.minor, row.patch),
             )
             for row in connection.execute(sql("registry", "earlier_labels"), {"model": spec.model})

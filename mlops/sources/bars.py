@@ -37,12 +37,14 @@ def ingest_bars(
     """Take the bars of `source` into `market.bars` and return what became of its rows.
 
     `timeframe` is told from the rows where they have dates only (`d1`). A daily bar belongs to the session of its
-    date: `ts` is the session's open and `known_at` its close. Elsewhere `ts` is as given, read in `timezone` where it
-    has no offset, and `known_at` is `ts` and the timeframe. `exchange` (a name of exchange-calendars) and
-    `asset_class` are for symbols that are new; one that is known keeps its own. Nothing known after `now` is accepted:
-    it is rejected, or left to wait where it is known by `waits_until` (see `Ingested`).
+    date: `ts` is the session's open and `known_at` its close; a weekly one likewise to the sessions of its week.
+    Elsewhere `ts` is as given, read in `timezone` where it has no offset, and `known_at` is `ts` and the timeframe.
+    `exchange` (a name of exchange-calendars) and `asset_class` are for symbols that are new; one that is known keeps
+    its own. Nothing known after `now` is accepted: it is rejected, or left to wait where it is known by `waits_until`
+    (see `Ingested`).
 
-    Raises SourceError where the source as a whole cannot be used; then nothing is written.
+    Raises SourceError where the source as a whole cannot be used, and TimeframeError where there is no such timeframe;
+    then nothing is written.
     """
     terms = Terms.checked(
         timeframe=timeframe,
@@ -74,7 +76,7 @@ def ingest_bars(
             changed=changed,
             rejected=rejected,
             sha256=source.sha256,
-            timeframe=staging.timeframe,
+            timeframe=staging.timeframe.name if staging.timeframe else None,
             waiting=waiting,
         )
 
@@ -89,7 +91,7 @@ def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> t
     waiting = Waiting()
     if staging.first is not None:
         parameters = ticket.parameters | {
-            "timeframe": staging.timeframe,
+            "timeframe": staging.timeframe.name if staging.timeframe else None,
             "now": staging.terms.now,
             "waits_until": staging.terms.waits_until,
             "not_yet": NOT_YET,

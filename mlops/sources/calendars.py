@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
+from mlops.domain import Calendar
 from mlops.exceptions import SourceError
 from mlops.warehouse import sql
 from mlops.warehouse.copying import copy_rows
@@ -36,20 +37,37 @@ EARLIEST = date(1900, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions of one exchange in order: days (datetime64[D]), opens and closes (datetime64[us], UTC)."""
+    """Sessions, or weeks of them, of one exchange in order: opens and closes (datetime64[us], UTC).
 
+    `days` (datetime64[D]) are the days of the sessions; of weeks, their Mondays, whether there is a session or not.
+    """
+
+    rule: Calendar
     days: NDArray[np.datetime64]
     opens: NDArray[np.datetime64]
     closes: NDArray[np.datetime64]
 
     def positions(self, days: NDArray[np.datetime64]) -> NDArray[np.int64]:
-        """Return where each of `days` is among the sessions, -1 where it is none."""
+        """Return in which of the sessions, or weeks, each of `days` is; -1 where it is in none."""
         import numpy as np
+
+        if self.rule == "week":
+            days = mondays(days)
 
         if not len(self.days):
             return np.full(len(days), -1)
         at = np.minimum(np.searchsorted(self.days, days), len(self.days) - 1)
         return np.where(self.days[at] == days, at, -1)
+
+
+def mondays(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """Return the Monday of the week that each of `days` (datetime64[D]) is in; a week ends with its Sunday."""
+    import numpy as np
+
+    whole = days.astype("datetime64[D]")
+    since_monday = (whole.view(np.int64) + 3) % 7  # day 0, 1970-01-01, was a Thursday
+    monday: NDArray[np.datetime64] = whole - since_monday.astype("timedelta64[D]")
+    return monday
 
 
 def exchange_named(name: str) -> str:
@@ -106,15 +124,18 @@ def extend_sessions(connection: Connection, exchange: str, oldest: date, now: da
         _append(connection, exchange, rows, first_ordinal=last.last_ordinal + 1)
 
 
-def read_sessions(connection: Connection, exchange: str, first: date, last: date) -> Sessions:
-    """Return the sessions of `exchange` between two days, both included."""
+def read_sessions(connection: Connection, rule: Calendar, exchange: str, first: date, last: date) -> Sessions:
+    """Return the sessions, or the weeks, of `exchange` that two days and those between them are in."""
     import numpy as np
 
-    rows = connection.execute(
-        sql("sources", "sessions_between"), {"exchange": exchange, "first": first, "last": last}
-    ).all()
+    if rule == "week":
+        first -= timedelta(days=first.weekday())
+    asked = {"rule": rule, "exchange": exchange, "first": first, "last": last}
+    rows = connection.execute(sql("sources", "sessions_between"), asked).all()
+    days = np.array([row.session for row in rows], dtype="datetime64[D]")
     return Sessions(
-        days=np.array([row.session for row in rows], dtype="datetime64[D]"),
+        rule=rule,
+        days=mondays(days) if rule == "week" else days,
         opens=np.array([_naive_utc(row.opens_at) for row in rows], dtype="datetime64[us]"),
         closes=np.array([_naive_utc(row.closes_at) for row in rows], dtype="datetime64[us]"),
     )

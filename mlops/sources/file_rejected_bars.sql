@@ -1,5 +1,5 @@
 -- Keep the rejected rows, as the file has them where they could not be read, as they were understood otherwise (a
--- daily bar under its session). One row per rejected line.
+-- daily bar under its session, a weekly one under the first of its week). One row per rejected line.
 INSERT INTO market.rejects (ingest_id, kind, file, line, reason, row, recorded_at)
 SELECT
     :ingest_id,
@@ -26,5 +26,6 @@ SELECT
 FROM rejected_lines AS r
 LEFT JOIN staged_bars AS s ON s.line = r.line
 LEFT JOIN staged_symbols AS y ON y.symbol_no = s.symbol_no
-LEFT JOIN market.sessions AS e ON :timeframe = 'd1' AND e.exchange = y.exchange AND e.opens_at = s.ts
+LEFT JOIN market.timeframes AS t ON t.timeframe = :timeframe
+LEFT JOIN market.calendar AS e ON e.rule = t.session_rule AND e.exchange = y.exchange AND e.opens_at = s.ts
 ORDER BY r.line

@@ -1,5 +1,6 @@
--- The sessions of an exchange between two days, both included. One row per session, in order.
+-- The sessions, or by :rule the weeks, of an exchange whose first day is between two days, both included. One row per
+-- session or week, in order.
 SELECT session, opens_at, closes_at
-FROM market.sessions
-WHERE exchange = :exchange AND session BETWEEN :first AND :last
+FROM market.calendar
+WHERE rule = :rule AND exchange = :exchange AND session BETWEEN :first AND :last
 ORDER BY session

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 
 from mlops import clock
-from mlops.domain import TIMEFRAMES
+from mlops.domain import DAILY, Calendar, Timeframe
 from mlops.exceptions import SourceError
 from mlops.sources.calendars import EARLIEST, exchange_timezone, extend_sessions, read_sessions
 from mlops.sources.faults import Faults, file_faults
@@ -17,6 +17,7 @@ from mlops.sources.layout import Batch
 from mlops.sources.terms import SymbolTerms, Terms
 from mlops.sources.values import Moments, local_days, localize, name_fault, read_moments, read_numbers, read_text
 from mlops.warehouse.copying import copy_arrays, copy_rows
+from mlops.warehouse.timeframes import read_timeframe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,8 @@ class BarStaging:
     def __init__(self, connection: Connection, terms: Terms) -> None:
         self.connection = connection
         self.terms = terms
-        self.timeframe = terms.timeframe
+        # Told from the first rows where it is not said
+        self.timeframe = None if terms.timeframe is None else read_timeframe(connection, terms.timeframe)
         self.n_read = self.n_faults = self.n_unreadable_ts = 0
         self.first: datetime | None = None
         self.last: datetime | None = None
@@ -81,8 +83,8 @@ class BarStaging:
             else:
                 values[name] = np.full(table.num_rows, np.nan)
         known_at = self._known_at(table, faults)
-        self._settle_timeframe(moments)
-        ts, ends_at = self._times(moments, by_number, numbers, faults)
+        timeframe = self._settled_timeframe(moments)
+        ts, ends_at = self._times(timeframe, moments, by_number, numbers, faults)
         self.n_read += table.num_rows + len(batch.faults)
         self.n_faults += file_faults(self.connection, [*batch.faults, *faults.rows()])
         good = faults.none
@@ -162,51 +164,54 @@ class BarStaging:
         faults.add(too_late, "the bar is in the future")
         return replace(moments, values=np.where(too_early | too_late, np.datetime64("NaT"), moments.values))
 
-    def _settle_timeframe(self, moments: Moments) -> None:
-        """Tell `d1` from dates, once for the whole source; refuse times that leave it open, and dates without times."""
+    def _settled_timeframe(self, moments: Moments) -> Timeframe:
+        """Tell that bars are daily from dates, once for the whole source; refuse times that leave it open."""
         import numpy as np
 
         present = ~np.isnat(moments.values)
         midnight = moments.values == moments.values.astype("datetime64[D]")
-        if self.terms.timeframe is None:
-            if not midnight[present].all():
-                raise SourceError(
-                    "The rows have a time of day, so their timeframe must be said: --timeframe h1, for example."
-                )
-            self.timeframe = "d1"
-        elif self.timeframe != "d1" and present.any() and moments.dated[present].all():
+        if self.terms.timeframe is None and not midnight[present].all():
             raise SourceError(
-                f"Bars of {self.timeframe} need the time at which they open, and the rows have dates only. "
+                "The rows have a time of day, so their timeframe must be said: --timeframe h1, for example."
+            )
+        timeframe = self.timeframe or read_timeframe(self.connection, DAILY)
+        if timeframe.is_by_clock and present.any() and moments.dated[present].all():
+            raise SourceError(
+                f"Bars of {timeframe.name} need the time at which they open, and the rows have dates only. "
                 "Map another column (--map ts=NAME), or leave --timeframe out for daily bars."
             )
+        self.timeframe = timeframe
+        return timeframe
 
     def _times(
-        self, moments: Moments, symbols: dict[int, SymbolTerms], numbers: NDArray[np.int64], faults: Faults
+        self,
+        timeframe: Timeframe,
+        moments: Moments,
+        symbols: dict[int, SymbolTerms],
+        numbers: NDArray[np.int64],
+        faults: Faults,
     ) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
         """Return when each bar opens and when it ends, UTC."""
         import numpy as np
 
-        daily = self.timeframe == "d1"
-        if not daily:
+        if timeframe.is_by_clock:
             faults.add(moments.dated, "ts has no time of day")
-        ts = (
-            np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[us]")
-            if daily
-            else self._utc(moments, "ts", faults)
-        )
-        ends_at = np.asarray(ts + np.timedelta64(TIMEFRAMES[self.timeframe or "d1"], "us"), dtype="datetime64[us]")
+            ts = self._utc(moments, "ts", faults)
+        else:
+            ts = np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[us]")
+        ends_at = np.asarray(ts + np.timedelta64(timeframe.bar_length, "us"), dtype="datetime64[us]")
         for exchange in {symbol.exchange for symbol in symbols.values()}:
             mine = np.isin(numbers, [number for number, symbol in symbols.items() if symbol.exchange == exchange])
-            if daily:
-                ts[mine], ends_at[mine] = self._sessions(exchange, moments, mine, faults)
-            else:
+            if timeframe.is_by_clock:
                 self._extend(exchange, ts[mine & faults.none].astype("datetime64[D]"))
+            else:
+                ts[mine], ends_at[mine] = self._sessions(timeframe.calendar, exchange, moments, mine, faults)
         return ts, ends_at
 
     def _sessions(
-        self, exchange: str, moments: Moments, mine: NDArray[np.bool_], faults: Faults
+        self, rule: Calendar, exchange: str, moments: Moments, mine: NDArray[np.bool_], faults: Faults
     ) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
-        """Return open and close of the session that each daily bar of `mine` belongs to."""
+        """Return open and close of the session, or the week, that each bar of `mine` belongs to by its date."""
         import numpy as np
 
         days = moments.values.astype("datetime64[D]")
@@ -229,11 +234,11 @@ class BarStaging:
             return nothing, nothing
         self._extend(exchange, readable)
         first, last = readable.min().item(), readable.max().item()
-        sessions = read_sessions(self.connection, exchange, first, last)
+        sessions = read_sessions(self.connection, rule, exchange, first, last)
         at = sessions.positions(days[mine])
         closed = np.zeros(len(days), dtype=np.bool_)
         closed[mine] = at < 0
-        faults.add(closed, f"{exchange} has no session on that day")
+        faults.add(closed, f"{exchange} has no session " + ("in that week" if rule == "week" else "on that day"))
         if not len(sessions.days):
             return nothing, nothing
         return np.where(at < 0, nothing, sessions.opens[at]), np.where(at < 0, nothing, sessions.closes[at])

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from mlops import clock
-from mlops.domain import TIMEFRAMES
 from mlops.exceptions import SourceError
 from mlops.sources.calendars import exchange_named, exchange_timezone
 from mlops.sources.values import require_timezone
@@ -61,8 +60,6 @@ class Terms:
         waits_until: datetime | None,
     ) -> Terms:
         """Return the terms. Raises SourceError where one of them names nothing that there is."""
-        if timeframe is not None and timeframe not in TIMEFRAMES:
-            raise SourceError(f"There is no timeframe {timeframe!r}. Use one of {', '.join(TIMEFRAMES)}.")
         if asset_class is not None and asset_class not in _USUAL_EXCHANGE:
             raise SourceError(f"There is no asset class {asset_class!r}. Use one of {', '.join(_USUAL_EXCHANGE)}.")
         if timezone is not None:

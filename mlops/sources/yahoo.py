@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from mlops.domain import DAILY
 from mlops.exceptions import (
     SourceError,
     SourceOfflineError,
@@ -27,7 +28,9 @@ from mlops.sources.layout import BARS, Batch, Layout
 if TYPE_CHECKING:
     import pandas as pd
 
-_INTERVALS = {"m1": "1m", "m5": "5m", "m15": "15m", "m30": "30m", "h1": "1h", "h4": "4h", "d1": "1d"}
+_INTERVALS = {"m1": "1m", "m5": "5m", "m15": "15m", "m30": "30m", "h1": "1h", "h4": "4h", "d1": "1d", "w1": "1wk"}
+_DATED = ("d1", "w1")
+"""Yahoo gives these at midnight of the exchange's day."""
 _COLUMNS = {
     "Open": "open",
     "High": "high",
@@ -45,7 +48,7 @@ class YahooSource:
     symbols: Sequence[str]
     since: date
     until: date | None = None
-    timeframe: str = "d1"
+    timeframe: str = DAILY
     timeout_s: float = 30.0
     sha256: str | None = field(default=None, init=False)
 
@@ -63,6 +66,11 @@ class YahooSource:
         import numpy as np
         import pyarrow as pa
 
+        if self.timeframe not in _INTERVALS:
+            raise SourceError(
+                f"Yahoo Finance has no bars of {self.timeframe}; it has {', '.join(_INTERVALS)}.",
+                timeframe=self.timeframe,
+            )
         line = 1
         for symbol, frame in [(symbol, self._fetch(symbol)) for symbol in self.symbols]:
             n_rows = len(frame)
@@ -80,7 +88,7 @@ class YahooSource:
         import pyarrow as pa
 
         index = pd.DatetimeIndex(frame.index)
-        if self.timeframe == "d1":
+        if self.timeframe in _DATED:
             return pa.array(index.date, type=pa.date32())  # midnight of the exchange's day
         return pa.array(index.tz_convert("UTC").tz_localize(None).to_numpy(), type=pa.timestamp("us")).cast(
             pa.timestamp("us", "UTC")

@@ -18,7 +18,6 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from mlops.domain import HORIZONS
 from mlops.exceptions import SpecError
 from mlops.printable import cut
 from mlops.spec import NAME, Section, Spec
@@ -156,13 +155,22 @@ def _keys(location: Sequence[int | str], document: Mapping[str, Any]) -> list[st
     return list(table.model_fields)
 
 
-def first_spec(name: str, *, family_name: str, timeframe: str, feature_set: str, asset_class: str | None) -> str:
+def first_spec(
+    name: str,
+    *,
+    family_name: str,
+    timeframe: str,
+    horizons: tuple[int, ...],
+    feature_set: str,
+    asset_class: str | None,
+) -> str:
     """Return the text of a specification to start from, TOML: every hyperparameter of the family at its default.
 
     Args:
         name: `model/candidate`.
         family_name: how it learns.
         timeframe: the bars that it looks at and forecasts.
+        horizons: how many bars ahead it forecasts, ascending.
         feature_set: the features that it reads.
         asset_class: of the symbols that it is for; None: all symbols.
 
@@ -175,7 +183,7 @@ def first_spec(name: str, *, family_name: str, timeframe: str, feature_set: str,
     universe = {"asset_class": asset_class} if asset_class else {}
     document: dict[str, Any] = {
         "model": model, "candidate": candidate, "family": family_name, "timeframe": timeframe,
-        "feature_set": feature_set, "horizons": list(HORIZONS), "seed": 1, "universe": universe,
+        "feature_set": feature_set, "horizons": list(horizons), "seed": 1, "universe": universe,
     }  # fmt: skip
     spec = parse_spec(document, f"specs/{name}.toml")
     top = [f"{key} = {json.dumps(value)}" for key, value in document.items() if key != "universe"]

@@ -16,11 +16,11 @@ import pytest
 from server_for_tests import open_folder
 from small_world import register
 from sqlalchemy import create_engine, text
-from technical import TECHNICAL_FEATURES
+from technical import DAILY_BARS, FORWARD, HORIZONS, TECHNICAL_FEATURES
 
 from mlops.checks import faults, suites
 from mlops.checks.parameters import Parameters
-from mlops.domain import HORIZONS, Role
+from mlops.domain import Role
 from mlops.drift import measure
 from mlops.exceptions import GateClosedError, WarehouseError
 from mlops.features import build
@@ -71,10 +71,12 @@ PROMISED = {
     "calibration": "model version timeframe horizon what stated observed n tenth",
     "adjusted_bars": "symbol_id ticker timeframe ts known_at recorded_at open high low close volume",
     "sessions": "exchange session opens_at closes_at ordinal",
+    "calendar": "rule exchange session opens_at closes_at ordinal",
+    "timeframes": "timeframe bar_length session_rule horizon threshold",
     "confirmed_moves": "symbol_id ticker timeframe ts reason confirmed_by confirmed_at",
     "label_history": "symbol_id ticker timeframe ts as_of "
     + " ".join(f"forward_return_{h} direction_{h} known_at_{h}" for h in HORIZONS)
-    + " recorded_at",
+    + " recorded_at horizons forward_returns known_ats",
 }
 """The columns that people are promised, in their order; those of forecast_consensus and alerts are ours."""
 
@@ -104,6 +106,8 @@ GRAIN = {
     "calibration": "model version timeframe horizon what stated",
     "adjusted_bars": "symbol_id timeframe ts",
     "sessions": "exchange session",
+    "calendar": "rule exchange session",
+    "timeframes": "timeframe horizon",
     "confirmed_moves": "symbol_id timeframe ts",
     "label_history": "symbol_id timeframe ts",
 }
@@ -111,7 +115,7 @@ NEWEST_BARS = "SELECT DISTINCT known_at FROM market.bars ORDER BY known_at DESC 
 SPOIL = (
     "DELETE FROM market.bars WHERE ts IN (SELECT ts FROM market.bars ORDER BY ts DESC LIMIT 30 OFFSET 400)",
     "UPDATE features.technical SET return_1 = 7, known_at = as_of + INTERVAL '1 day' WHERE ts > '2012-11-01'",
-    "UPDATE labels.forward SET forward_return_1 = 7, direction_5 = 'NEUTRAL' WHERE ts > '2012-11-01'",
+    "UPDATE labels.forward SET forward_returns[1] = 700, known_ats[2] = as_of WHERE ts > '2012-11-01'",
 )
 KEEP = (
     "INSERT INTO monitoring.check_results (run_id, suite, expectation, relation, timeframe, as_of, success, "
@@ -371,17 +375,18 @@ def test_analyst_can_run_the_query_that_shows_the_rows_at_fault(market: Market, 
     """Each finds what the check found with its own rights, on data of which some are spoilt."""
     with market.warehouse.begin(Role.WORKER) as connection:
         feature_set = read_feature_set(connection, "technical")
-    chosen = suites.of_feature_set(suites.load(suite), feature_set)
+    chosen = suites.expected_of(suites.load(suite), feature_set, FORWARD)
     as_of: datetime = market.read("SELECT max(known_at) AS newest FROM bars")[0].newest + timedelta(days=30)
     start = as_of - timedelta(days=400)
     parameters = Parameters(
         as_of=as_of,
-        timeframe="d1",
+        timeframe=DAILY_BARS,
         run_id=uuid.uuid4(),
         window_start=start,
         month_start=start,
         year_start=start,
         feature_set=feature_set,
+        label_set=FORWARD,
     )
     queries = {each.name: faults.query(each, chosen.batches[each.batch], parameters) for each in chosen.expectations}
     with market.warehouse.begin(role=None) as connection:

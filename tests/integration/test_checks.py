@@ -16,7 +16,7 @@ from databases import administer
 from planted_faults import AAPL, AS_OF, FAULTS, id_of, narrowed
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
-from technical import TECHNICAL_FEATURES
+from technical import FORWARD, TECHNICAL_FEATURES
 
 from mlops import checks
 from mlops.checks import suites, validation
@@ -64,7 +64,7 @@ def test_the_fault_closes_the_gate_or_puts_its_symbol_into_quarantine(
     featured: Warehouse, suite: str, name: str
 ) -> None:
     run_id = add_run(featured) if suite == "training_set" else uuid4()
-    alone = narrowed(suites.of_feature_set(suites.load(suite), feature_set(featured)), name)
+    alone = narrowed(suites.expected_of(suites.load(suite), feature_set(featured), FORWARD), name)
     arguments: dict[str, Any] = {"as_of": AS_OF, "run_id": run_id, "timeframe": "d1"}
     checks.gate(run_suites(featured, [alone], **arguments))
 
@@ -146,7 +146,7 @@ def test_results_are_kept(featured: Warehouse) -> None:
         kept = connection.execute(
             text("SELECT * FROM monitoring.check_results WHERE run_id = :run_id"), {"run_id": run_id}
         ).all()
-    assert len(kept) == len(suites.of_feature_set(suites.load("features"), feature_set(featured)).expectations)
+    assert len(kept) == len(suites.expected_of(suites.load("features"), feature_set(featured), None).expectations)
     by_name = {row.expectation: row for row in kept}
     broken = by_name["rsi_14_is_possible"]
     assert (broken.success, broken.rows_at_fault, broken.observed) == (False, 1, "1 row at fault")

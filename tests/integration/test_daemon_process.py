@@ -20,9 +20,8 @@ import pytest
 from server_for_tests import PREFIX, fast_server, remove
 from small_world import register
 from sqlalchemy import text
-from technical import TECHNICAL_FEATURES
+from technical import HORIZONS, TECHNICAL_FEATURES
 
-from mlops.domain import HORIZONS
 from mlops.warehouse import Warehouse
 from mlops.warehouse.embedded import EmbeddedServer
 from mlops.warehouse.engine import parse_url

@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 from synthetic import spec
-from technical import TECHNICAL_FEATURES
+from technical import HORIZONS, TECHNICAL_FEATURES
 
 from mlops.datasets import Materialised, clear, fingerprint, materialise, read_matrix
-from mlops.domain import HORIZONS
 from mlops.exceptions import DatasetError
 from mlops.features import build
 from mlops.modelling import Matrix, Part
@@ -57,7 +56,7 @@ def by_pandas(warehouse: Warehouse, as_of: datetime, longest: int, embargo: int)
     both = frame(
         warehouse,
         f"SELECT f.*, l.known_at_{longest} AS label_known_at "
-        "FROM features.technical f LEFT JOIN labels.forward l USING (symbol_id, timeframe, ts)",
+        "FROM features.technical f LEFT JOIN analytics.label_history l USING (symbol_id, timeframe, ts)",
     )
     both = both[both.as_of <= as_of]
     usable = both.dropna(subset=list(TECHNICAL_FEATURES))
@@ -113,7 +112,8 @@ def test_a_symbol_that_was_not_traded_is_purged_as_far_as_its_labels_reach(featu
     )
     change(
         featured,
-        "UPDATE labels.forward SET known_at_20 = known_at_20 + interval '21 days' WHERE symbol_id = 1 AND as_of < :end",
+        "UPDATE labels.forward SET known_ats[4] = known_ats[4] + interval '21 days' "
+        "WHERE symbol_id = 1 AND as_of < :end",
         end=boundary - timedelta(days=25),
     )
     run_id, _ = filled(featured)
@@ -132,7 +132,7 @@ def test_a_label_of_a_shorter_horizon_may_be_the_last_that_is_known(featured: Wa
     for moment, late in (last, "300 days"), (before, "30 days"):
         change(
             featured,
-            f"UPDATE labels.forward SET known_at_5 = known_at_20 + interval '{late}' "
+            f"UPDATE labels.forward SET known_ats[2] = known_ats[4] + interval '{late}' "
             "WHERE symbol_id = 1 AND as_of BETWEEN :moment - interval '5 days' AND :moment",
             moment=moment,
         )
@@ -149,7 +149,7 @@ def test_the_row_of_a_bar_that_was_known_after_its_successor_is_left_out(feature
     span = {"begin": datetime(2005, 1, 1, tzinfo=UTC), "end": datetime(2005, 2, 1, tzinfo=UTC)}
     n = change(
         featured,
-        "UPDATE labels.forward SET known_at_1 = as_of WHERE symbol_id = 1 AND ts > :begin AND ts < :end",
+        "UPDATE labels.forward SET known_ats[1] = as_of WHERE symbol_id = 1 AND ts > :begin AND ts < :end",
         **span,
     )
     _, after = filled(featured)
@@ -187,7 +187,7 @@ def test_nothing_later_than_as_of_decides_anything(featured: Warehouse) -> None:
     change(featured, "DELETE FROM features.technical WHERE as_of > :as_of", as_of=as_of)
     change(
         featured,
-        "UPDATE labels.forward SET forward_return_20 = 9, direction_20 = 'BULLISH' WHERE known_at_20 > :as_of",
+        "UPDATE labels.forward SET forward_returns[4] = 9 WHERE known_ats[4] > :as_of",
         as_of=as_of,
     )
     assert fingerprint(matrix_of(featured, as_of=as_of)) == before
@@ -201,7 +201,7 @@ def test_the_matrix_holds_what_the_tables_hold(featured: Warehouse) -> None:
         featured,
         "SELECT r.split, s.ticker, f.*, l.* FROM ml.training_rows r "
         "JOIN features.technical f USING (symbol_id, timeframe, ts) "
-        "JOIN labels.forward l USING (symbol_id, timeframe, ts) JOIN market.symbols s ON s.id = r.symbol_id "
+        "JOIN analytics.label_history l USING (symbol_id, timeframe, ts) JOIN market.symbols s ON s.id = r.symbol_id "
         "WHERE r.run_id = :run_id AND r.split IN ('train', 'validation', 'test') ORDER BY r.as_of, s.ticker",
         run_id=run_id,
     )
@@ -229,8 +229,7 @@ def test_a_model_of_some_horizons_gets_their_labels_and_newer_rows(featured: War
     assert matrix.as_of.max() > matrix_of(featured).as_of.max()
     at = frame(
         featured,
-        "SELECT forward_return_5 FROM labels.forward JOIN market.symbols AS s ON s.id = symbol_id "
-        "WHERE s.ticker = :ticker AND as_of = :as_of",
+        "SELECT forward_return_5 FROM analytics.label_history WHERE ticker = :ticker AND as_of = :as_of",
         ticker=matrix.symbols[matrix.symbol[-1]][1],
         as_of=matrix.as_of[-1].astype("datetime64[us]").item().replace(tzinfo=UTC),
     )
@@ -262,11 +261,12 @@ def test_the_fingerprint_is_of_the_content_and_of_all_of_it(featured: Warehouse)
     target = "symbol_id = 3 AND ts = (SELECT max(ts) FROM features.technical WHERE ts < '2008-01-01')"
     for table, setting in (
         ("features.technical", "gap_1 = gap_1 + 0.001"),
-        ("labels.forward", "forward_return_10 = forward_return_10 + 1e-12"),
-        ("labels.forward", "direction_1 = CASE direction_1 WHEN 'NEUTRAL' THEN 'BULLISH' ELSE 'NEUTRAL' END"),
+        ("labels.forward", "forward_returns[3] = forward_returns[3] + 1e-12"),
     ):
         assert change(featured, f"UPDATE {table} SET {setting} WHERE {target}") == 1
         seen.add(fingerprint(matrix_of(featured)))
+    assert change(featured, "UPDATE market.timeframes SET thresholds[1] = 0.01 WHERE timeframe = 'd1'") == 1
+    seen.add(fingerprint(matrix_of(featured)))
     change(featured, f"DELETE FROM features.technical WHERE {target}")
     seen.add(fingerprint(matrix_of(featured)))
     assert len(seen) == 5
@@ -276,7 +276,7 @@ def test_rows_that_a_build_rewrites_meanwhile_are_noticed(featured: Warehouse) -
     run_id, chosen = filled(featured)
     change(
         featured,
-        "UPDATE labels.forward SET recorded_at = clock_timestamp(), forward_return_1 = 0 "
+        "UPDATE labels.forward SET recorded_at = clock_timestamp(), forward_returns[1] = 0 "
         "WHERE symbol_id = 1 AND ts BETWEEN '2004-03-01' AND '2004-03-03'",
     )
     with pytest.raises(DatasetError, match=r"2 of \d+ training rows were rewritten"), featured.begin() as connection:

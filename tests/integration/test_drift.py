@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from small_world import World, closes, opens, register
+from small_world import World, closes, direction, opens, register
 from sqlalchemy import text
-from technical import TECHNICAL_FEATURES
+from technical import HORIZONS, TECHNICAL_FEATURES
 
-from mlops.domain import HORIZONS
 from mlops.drift import DriftReport, FeatureDrift, SymbolDrift, measure
 from mlops.exceptions import DriftError, NoProductionModelError
 from mlops.forecasting import forecast
@@ -319,14 +318,16 @@ def test_accuracy_equals_a_count_by_hand(world: World) -> None:
     rows = [
         row
         for row in world.rows(
-            "SELECT p.symbol_id, p.direction, l.direction AS came, l.known_at FROM ml.predictions p "
-            "JOIN labels.by_horizon l USING (symbol_id, timeframe, ts, horizon)"
+            "SELECT p.symbol_id, p.direction, h.came, h.known_at FROM ml.predictions p "
+            "JOIN labels.forward l USING (symbol_id, timeframe, ts) "
+            "JOIN unnest(l.horizons, l.forward_returns, l.known_ats) AS h (horizon, came, known_at) USING (horizon) "
+            "WHERE h.known_at IS NOT NULL"
         )
         if window[0] < row.known_at <= window[1]
     ]
     assert rows
     for ticker, symbol_id in world.ids.items():
-        mine = [row.direction == row.came for row in rows if row.symbol_id == symbol_id]
+        mine = [row.direction == direction(row.came) for row in rows if row.symbol_id == symbol_id]
         found = symbol(report, ticker)
         assert (found.n_predictions, found.accuracy) == (len(mine), sum(mine) / len(mine))
 

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from small_world import register
 from sqlalchemy import text
-from technical import TECHNICAL_FEATURES
+from technical import HORIZONS, TECHNICAL_FEATURES
 
-from mlops.domain import HORIZONS
 from mlops.warehouse import Warehouse
 
 FORECASTLE = Path(sys.executable).with_name("forecastle")

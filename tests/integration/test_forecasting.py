@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from small_world import FEATURE_SET, World, closes, point, register
 from sqlalchemy import text
+from technical import HORIZONS
 from tiny_model import BAND, endless_model, saying, tiny_model, weights
 
 from mlops.checks import TRAINING
-from mlops.domain import DAILY_SUITES, HORIZONS, Direction, ModelVersion
+from mlops.domain import DAILY_SUITES, Direction, ModelVersion
 from mlops.exceptions import (
     ArtifactCorruptError,
     ForecastingError,

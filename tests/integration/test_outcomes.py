@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from small_world import World, direction, register
 from sqlalchemy import text
+from technical import HORIZONS
 
-from mlops.domain import HORIZONS
 from mlops.exceptions import OutcomesError, WarehouseError
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
@@ -64,7 +63,7 @@ def test_planted_future_label_is_not_used(world: World) -> None:
     """A label that is in the table but known later than it would seem from its bar."""
     later = world.close_of(75)
     world.owner(
-        "UPDATE labels.forward SET known_at_1 = :later WHERE as_of = :as_of", later=later, as_of=world.close_of(70)
+        "UPDATE labels.forward SET known_ats[1] = :later WHERE as_of = :as_of", later=later, as_of=world.close_of(70)
     )
     assert resolve(world.warehouse, world.close_of(74)).resolved == 0
     assert resolve(world.warehouse, later).resolved == 3 + 3  # one and five bars ahead
@@ -73,7 +72,7 @@ def test_planted_future_label_is_not_used(world: World) -> None:
 def test_what_waits_is_counted(world: World) -> None:
     report = resolve(world.warehouse, world.close_of(75))
     assert (report.resolved, report.waiting, report.overdue) == (6, 6, 0)
-    world.owner("UPDATE labels.forward SET known_at_10 = NULL, forward_return_10 = NULL")
+    world.owner("UPDATE labels.forward SET known_ats[3] = NULL, forward_returns[3] = NULL")
     report = resolve(world.warehouse, world.close_of(85))
     assert (report.resolved, report.waiting, report.overdue) == (0, 6, 3)
 
@@ -105,11 +104,9 @@ def test_each_version_has_its_own_outcome(world: World) -> None:
 def correct(world: World, ticker: str, new_return: float | None, recorded_at: datetime) -> None:
     """Rebuild the label of bar 70, one bar ahead, as dbt does after a correction: None leaves it as it was."""
     world.owner(
-        "UPDATE labels.forward SET forward_return_1 = coalesce(:new, forward_return_1), "
-        "direction_1 = coalesce(:direction, direction_1), recorded_at = :recorded_at "
+        "UPDATE labels.forward SET forward_returns[1] = coalesce(:new, forward_returns[1]), recorded_at = :recorded_at "
         "WHERE symbol_id = :id AND as_of = :as_of",
-        new=new_return, direction=None if new_return is None else direction(new_return), recorded_at=recorded_at,
-        id=world.ids[ticker], as_of=world.close_of(70),
+        new=new_return, recorded_at=recorded_at, id=world.ids[ticker], as_of=world.close_of(70),
     )  # fmt: skip
 
 
@@ -216,8 +213,44 @@ def test_two_processes_at_once_resolve_once(world: World) -> None:
     assert len(world.rows(OUTCOMES)) == 9
 
 
-def test_horizons_are_named_in_the_query_as_in_the_domain() -> None:
-    query = (Path(__file__).parents[2] / "mlops/outcomes/resolve.sql").read_text()
-    for h in HORIZONS:
-        assert query.count(f"({h}, l.forward_return_{h}, l.direction_{h}, l.known_at_{h})") == 2
-    assert query.count("l.forward_return_") == 2 * len(HORIZONS)
+def test_each_version_is_judged_by_its_own_thresholds(world: World) -> None:
+    """Whatever market.timeframes has by now, and a correction, too."""
+    register(world.warehouse, world.close_of(65), version=2, thresholds=(10.0,) * len(HORIZONS))
+    world.owner("UPDATE market.timeframes SET thresholds = '{0,0,0,0}'")
+    forecast(world.warehouse, world.close_of(70))
+    resolve(world.warehouse, world.close_of(90))
+    directions = {(row.version, row.actual_direction == "NEUTRAL") for row in world.rows(OUTCOMES)}
+    assert directions == {(1, False), (1, True), (2, True)}
+    assert [row.actual_direction for row in world.rows(OUTCOMES) if row.version == 1] == [
+        direction(row.actual) for row in world.rows(OUTCOMES) if row.version == 1
+    ]
+    correct(world, "AAPL", 0.25, datetime(2021, 7, 1, tzinfo=UTC))
+    assert resolve(world.warehouse, world.close_of(90)).corrected == 2
+    corrected = [row for row in world.rows(OUTCOMES) if row.actual == 0.25]
+    assert [(row.version, row.actual_direction) for row in corrected] == [(1, "BULLISH"), (2, "NEUTRAL")]
+
+
+def test_a_forecast_is_not_judged_by_labels_of_another_definition(world: World) -> None:
+    world.owner("UPDATE labels.forward SET label_set_version = 'forward-2'")
+    report = resolve(world.warehouse, world.close_of(90))
+    assert (report.resolved, report.waiting, report.overdue) == (0, 12, 12)
+
+
+def test_each_label_set_is_read_as_far_as_it_was_rebuilt(world: World) -> None:
+    """The labels of one set were recorded after those of another, whose correction must not be missed for that."""
+    world.owner("ALTER TABLE labels.forward OWNER TO forecastle_dbt")
+    world.owner("CREATE TABLE labels.other AS TABLE labels.forward; GRANT ALL ON labels.other TO forecastle_dbt")
+    world.owner("UPDATE labels.other SET label_set_version = 'other-1', recorded_at = '2022-01-01Z'")
+    world.owner(
+        'SELECT labels.publish_label_sets(\'labels\', \'[{"name": "forward", "relation": "labels.forward"}, '
+        '{"name": "other", "relation": "labels.other"}]\')'
+    )
+    register(world.warehouse, world.close_of(65), model="second", label_set="other")
+    forecast(world.warehouse, world.close_of(70))
+    assert resolve(world.warehouse, world.close_of(71)).resolved == 6
+    assert {row.label_set: row.seen_up_to.year for row in world.rows("SELECT * FROM ml.labels_seen")} == {
+        "forward": 2021, "other": 2022,
+    }  # fmt: skip
+    correct(world, "AAPL", 0.25, datetime(2021, 7, 1, tzinfo=UTC))
+    assert resolve(world.warehouse, world.close_of(71)).corrected == 1
+    assert [row.model for row in world.rows(OUTCOMES) if row.actual == 0.25] == ["tiny"]

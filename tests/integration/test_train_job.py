@@ -485,7 +485,7 @@ def test_a_symbol_at_fault_is_left_out_and_the_others_are_trained_on(featured: W
     n_of_symbol = query(
         featured,
         "SELECT count(*) AS n FROM features.technical AS t JOIN labels.forward AS l USING (symbol_id, timeframe, ts) "
-        "JOIN market.symbols AS s ON s.id = t.symbol_id WHERE s.ticker = 'AAPL' AND l.known_at_5 <= :as_of",
+        "JOIN market.symbols AS s ON s.id = t.symbol_id WHERE s.ticker = 'AAPL' AND l.known_ats[2] <= :as_of",
         as_of=AS_OF,
     )[0].n
     assert result.dataset.excluded["quarantined"] == n_of_symbol > 1000
@@ -509,9 +509,9 @@ def test_a_leak_closes_the_gate_before_anything_is_trained(featured: Warehouse) 
     with featured.begin(Role.DBT) as connection:
         connection.execute(
             text(
-                "UPDATE features.technical AS t SET return_5 = l.forward_return_5 FROM labels.forward AS l "
+                "UPDATE features.technical AS t SET return_5 = l.forward_returns[2] FROM labels.forward AS l "
                 "WHERE l.symbol_id = t.symbol_id AND l.timeframe = t.timeframe AND l.ts = t.ts "
-                "AND l.forward_return_5 IS NOT NULL"
+                "AND l.forward_returns[2] IS NOT NULL"
             )
         )
     with pytest.raises(GateClosedError, match="features_equal_a_rebuild_at_the_cutoff"):

@@ -53,6 +53,7 @@ _BY_HAND = {
         FROM monitoring.symbols_at_fault JOIN market.symbols ON id = symbol_id
     """,
     ("monitoring", "locks"): "SELECT WHERE false",
+    ("ml", "labels_seen"): "SELECT label_set FROM ml.labels_seen",
     ("features", "watermarks"): "SELECT relation, definition, shape FROM features.watermarks",
 }
 """Queries for tables where a second attempt leaves a trace, as it should."""

@@ -109,7 +109,7 @@ FORGOTTEN = {
     "ml.predictions": ["run_id"],
     "ml.models": ["universe", "created_at"],
     "ml.specs": ["created_at"],
-    "ml.versions": ["n_symbols"],
+    "ml.versions": ["n_symbols", "thresholds"],
 }
 """What an older revision does not know of rows that it keeps."""
 

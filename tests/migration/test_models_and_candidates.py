@@ -14,11 +14,11 @@ from alembic import command
 from databases import database
 from small_world import FEATURE_SET, World
 from sqlalchemy import text
-from technical import TECHNICAL_FEATURES
+from technical import HORIZONS, TECHNICAL_FEATURES
 from tiny_model import tiny_model
 
 from mlops import registry
-from mlops.domain import HORIZONS, ModelVersion
+from mlops.domain import ModelVersion
 from mlops.exceptions import WarehouseError
 from mlops.features import build
 from mlops.forecasting import forecast
@@ -203,11 +203,11 @@ def test_a_model_declares_whom_it_is_for_at_its_next_training(old: World) -> Non
     old.publish()
     with old.warehouse.begin() as connection:
         said = connection.execute(
-            text("SELECT universe FROM ml.declare_model('stocks_d1', 'd1', :h, '{\"asset_class\": \"equity\"}')"),
-            {"h": list(HORIZONS)},
+            text("SELECT universe FROM ml.declare_model('stocks_d1', 'd1', :h, CAST(:universe AS jsonb), 'forward')"),
+            {"h": list(HORIZONS), "universe": '{"asset_class": "equity"}'},
         ).scalar_one()
         again = connection.execute(
-            text("SELECT universe FROM ml.declare_model('stocks_d1', 'd1', :h, '{}')"), {"h": list(HORIZONS)}
+            text("SELECT universe FROM ml.declare_model('stocks_d1', 'd1', :h, '{}', 'forward')"), {"h": list(HORIZONS)}
         ).scalar_one()
     assert said == again == {"asset_class": "equity"}
     later: datetime = old.close_of(80) + timedelta(days=1)

@@ -15,9 +15,9 @@ import technical_oracle as oracle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from technical import HORIZONS
 from test_features_oracle import random_walk
 
-from mlops.domain import HORIZONS
 from mlops.exceptions import FeaturesError
 from mlops.features import BuildResult, build
 from mlops.warehouse import Warehouse, sql
@@ -100,7 +100,8 @@ class World:
 
     def check(self) -> None:
         """Both tables equal the oracle, and a full rebuild changes nothing in them."""
-        kept = {relation: market.table(self.url, relation) for relation in ("features.technical", "labels.forward")}
+        tables = ("features.technical", "analytics.label_history")
+        kept = {relation: market.table(self.url, relation) for relation in tables}
         features, labels = kept.values()
         assert oracle.differences(features, oracle.of_all(self.bars, oracle.features)).empty
         assert oracle.differences(labels, oracle.of_all(self.bars, oracle.labels)[RETURNS]).empty
@@ -347,7 +348,7 @@ def test_a_label_that_a_deletion_changed_is_newer_than_all_that_was_known(world:
     newest = world.bars_recorded()
     world.delete(old[250:251])
     world.build()
-    labels = market.table(world.url, "labels.forward").loc[("OLD", "d1")]
+    labels = market.table(world.url, "analytics.label_history").loc[("OLD", "d1")]
     assert (labels.recorded_at[old.ts[230:250]] > newest).all()
     assert not (labels.recorded_at[old.ts[:230]] > newest).any()
 

@@ -12,9 +12,8 @@ import pytest
 import technical_oracle as oracle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from technical import TECHNICAL_FEATURES
+from technical import HORIZONS, TECHNICAL_FEATURES
 
-from mlops.domain import HORIZONS
 from mlops.features import build
 from mlops.warehouse import Warehouse
 
@@ -60,7 +59,7 @@ def test_features_of_the_sample_equal_the_oracle(sample: pd.DataFrame, sample_ur
 
 
 def test_labels_of_the_sample_equal_the_oracle(sample: pd.DataFrame, sample_url: str) -> None:
-    actual, expected = market.table(sample_url, "labels.forward"), oracle.of_all(sample, oracle.labels)
+    actual, expected = market.table(sample_url, "analytics.label_history"), oracle.of_all(sample, oracle.labels)
     returns = [f"forward_return_{h}" for h in HORIZONS]
     assert oracle.differences(actual, expected[returns]).empty
     for h in HORIZONS:
@@ -77,7 +76,7 @@ def test_labels_of_the_sample_equal_the_oracle(sample: pd.DataFrame, sample_url:
 
 
 def test_labels_by_horizon_are_the_known_ones(sample_url: str) -> None:
-    wide = market.table(sample_url, "labels.forward")
+    wide = market.table(sample_url, "analytics.label_history")
     long = market.table(sample_url, "labels.by_horizon")
     for h in HORIZONS:
         known = wide[wide[f"forward_return_{h}"].notna()]
@@ -162,7 +161,7 @@ def test_fifty_bars_have_no_row_and_the_next_has(rows: pd.DataFrame, made_up_url
     tickers = rows.index.get_level_values("ticker")
     assert (tickers == "LONGER").sum() == 1
     assert not {"SHORT", "ONE"} & set(tickers)
-    labels = market.table(made_up_url, "labels.forward")
+    labels = market.table(made_up_url, "analytics.label_history")
     assert len(labels.loc["SHORT"]) == 50
     assert labels.loc["ONE"][[f"forward_return_{h}" for h in HORIZONS]].isna().all(axis=None)
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planted_faults import FAULTS
-from technical import TECHNICAL
+from technical import DAILY_BARS, FORWARD, TECHNICAL
 
 from mlops.checks import CheckReport, CheckResult, faults, gate, suite_names, suites
 from mlops.checks.parameters import Parameters
@@ -27,7 +27,7 @@ AS_OF = datetime(2017, 8, 11, 20, tzinfo=UTC)
 RUN = UUID("00000000-0000-0000-0000-00000000002a")
 ALL = [
     (suite, each)
-    for suite in (suites.of_feature_set(suites.load(name), TECHNICAL) for name in suite_names())
+    for suite in (suites.expected_of(suites.load(name), TECHNICAL, FORWARD) for name in suite_names())
     for each in suite.expectations
 ]
 
@@ -35,12 +35,13 @@ ALL = [
 def parameters(**changed: object) -> Parameters:
     values = {
         "as_of": AS_OF,
-        "timeframe": "d1",
+        "timeframe": DAILY_BARS,
         "run_id": RUN,
         "window_start": AS_OF - timedelta(days=42),
         "month_start": AS_OF - timedelta(days=42),
         "year_start": AS_OF - timedelta(days=365),
         "feature_set": TECHNICAL,
+        "label_set": FORWARD,
     }
     return Parameters(**{**values, **changed})  # type: ignore[arg-type]
 
@@ -74,7 +75,9 @@ def test_every_feature_of_a_set_is_held_to_the_bounds_of_its_contract_and_to_no_
         Feature("b", None, 0, None, None),
         Feature("c", None, None, None, None),
     )
-    suite = suites.of_feature_set(suites.load("features"), FeatureSet("mine", "mine-1", "features.mine", 0, features))
+    suite = suites.expected_of(
+        suites.load("features"), FeatureSet("mine", "mine-1", "features.mine", 0, features), None
+    )
     held = {each.name: each for each in suite.expectations if each.type == "expect_column_values_to_be_between"}
     assert {name: each.kwargs for name, each in held.items()} == {
         "a_is_possible": {"column": "a", "min_value": -1, "strict_min": True, "max_value": 5},
@@ -93,6 +96,27 @@ def test_a_feature_set_whose_names_are_no_words_is_not_put_into_sql() -> None:
             parameters(feature_set=planted).fill("SELECT :feature_set")
 
 
+def test_labels_go_by_their_place_among_the_horizons() -> None:
+    query = (
+        "SELECT greatest(:label_known_ats) FROM :label_relation AS label WHERE label.horizons = ARRAY[:label_horizons]"
+    )
+    assert parameters(horizons=(1, 10)).fill(query) == (
+        "SELECT greatest(label.known_ats[1], label.known_ats[3]) FROM labels.forward AS label "
+        "WHERE label.horizons = ARRAY[1, 5, 10, 20]"
+    )
+    assert parameters().fill("least(:label_returns)") == (
+        "least(label.forward_returns[1], label.forward_returns[2], label.forward_returns[3], label.forward_returns[4])"
+    )
+
+
+def test_what_is_of_the_set_forward_alone_is_not_asked_of_another() -> None:
+    other = suites.expected_of(suites.load("labels"), None, replace(FORWARD, name="other"))
+    asked = {each.name for each in suites.expected_of(suites.load("labels"), None, FORWARD).expectations}
+    assert asked - {each.name for each in other.expectations} == {
+        "label_is_the_forward_return", "forward_return_is_possible",
+    }  # fmt: skip
+
+
 def test_sql_that_names_a_feature_set_where_there_is_none_is_refused() -> None:
     with pytest.raises(ChecksError, match=":feature_relation, which there is not"):
         parameters(feature_set=None).fill("SELECT FROM :feature_relation")
@@ -108,10 +132,10 @@ def test_values_become_literals_and_rows_a_subquery() -> None:
     )
 
 
-@given(st.text().filter(lambda text: text not in ("m1", "m5", "m15", "m30", "h1", "h4", "d1")))
-def test_no_other_word_becomes_a_timeframe(text: str) -> None:
+@given(st.text().filter(lambda text: not re.fullmatch("[a-z_][a-z0-9_]*", text)))
+def test_a_timeframe_whose_name_is_no_word_is_not_put_into_sql(text: str) -> None:
     with pytest.raises(ChecksError):
-        parameters(timeframe=text).fill("SELECT :timeframe")
+        parameters(timeframe=replace(DAILY_BARS, name=text)).fill("SELECT :timeframe")
 
 
 @given(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()))

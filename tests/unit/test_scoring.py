@@ -10,11 +10,10 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from technical import TECHNICAL_FEATURES
+from technical import HORIZONS, TECHNICAL_FEATURES
 from tiny_model import endless_model, saying, tiny_model
 
 from mlops import scoring
-from mlops.domain import HORIZONS
 from mlops.exceptions import ScoringError
 from mlops.onnx_graph import require_plain
 from mlops.scoring import Scorer

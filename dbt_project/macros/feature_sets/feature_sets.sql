@@ -20,10 +20,7 @@
   not the warehouse's, as of a project that has this one as a package, leaves them as they are: it may not change them.
 -#}
 {% macro publish_feature_sets(results) -%}
-    {#- The target ci may have views alone in its schemas, the tables being read from the real ones. -#}
-    {% set kinds = ['hypertable'] if target.name == 'ci' else ['hypertable', 'replaced_view'] %}
-    {% set ours = results | selectattr('node.config.materialized', 'in', kinds) | list %}
-    {% if execute and ours and flags.WHICH in ['run', 'build'] %}
+    {% if publishes(results) %}
         {% set sets = [] %}
         {% for node in graph.nodes.values() if node.resource_type == 'model' and node.config.meta.get('feature_set') %}
             {% set features = [] %}
@@ -43,6 +40,16 @@
             ~ "', $declared$" ~ tojson(sets) ~ "$declared$)"
         ) }}
     {% endif %}
+{%- endmacro %}
+
+{#- Did this run make something of the warehouse's own? -#}
+{% macro publishes(results) -%}
+    {#- The target ci may have views alone in its schemas, the tables being read from the real ones. -#}
+    {% set kinds = ['hypertable'] if target.name == 'ci' else ['hypertable', 'replaced_view'] %}
+    {{ return(
+        execute and flags.WHICH in ['run', 'build']
+        and results | selectattr('node.config.materialized', 'in', kinds) | list | length > 0
+    ) }}
 {%- endmacro %}
 
 {#-

@@ -60,7 +60,8 @@
 
 {#- What the rows mean: another meaning wants all of them anew. -#}
 {% macro definition() %}
-    {{ return(local_md5(config.require('definition'))) }}
+    {% set horizons = tojson(timeframes()) if model.config.meta.get('label_set') else '' %}
+    {{ return(local_md5(config.require('definition') ~ horizons)) }}
 {% endmacro %}
 
 

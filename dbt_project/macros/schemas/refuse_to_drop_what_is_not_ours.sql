@@ -1,10 +1,10 @@
 {#-
   A relation whose columns are others now is dropped with the views on it, since the project builds those next
-  (features.vectors, which is no model, at the end of the run). A view that
-  somebody else has made on it would be gone for good: then nothing is dropped, and the error names it.
+  (features.vectors and labels.vectors, which are no models, at the end of the run). A view that somebody else has made on
+  it would be gone for good: then nothing is dropped, and the error names it.
 -#}
 {% macro refuse_to_drop_what_is_not_ours(relation) %}
-    {% set ours = [generate_schema_name('features', none) ~ '.vectors'] %}
+    {% set ours = [generate_schema_name('features', none) ~ '.vectors', generate_schema_name('labels', none) ~ '.vectors'] %}
     {% for node in graph.nodes.values() if node.resource_type == 'model' %}
         {% do ours.append(node.schema ~ '.' ~ node.alias) %}
     {% endfor %}

@@ -3,6 +3,7 @@
     'market.bars': ref('bars'),
     'market.symbols': ref('symbols'),
     'market.sessions': ref('sessions'),
+    'market.calendar': ref('calendar'),
     'market.confirmed_moves': ref('confirmed_moves'),
     'staging.stg_bars': ref('adjusted_bars'),
     'features.technical': ref('feature_history'),

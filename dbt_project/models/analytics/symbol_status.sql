@@ -49,8 +49,12 @@ select
     newest.known_at as newest_known_at,
     (
         select count(*)
-        from {{ ref('stg_sessions') }} as sessions
-        where symbols.exchange = sessions.exchange and sessions.opens_at > newest.ts and sessions.closes_at <= now()
+        from {{ ref('stg_calendar') }} as calendar
+        where
+            timeframes.calendar = calendar.rule
+            and symbols.exchange = calendar.exchange
+            and calendar.opens_at > newest.ts
+            and calendar.closes_at <= now()
     ) as sessions_behind,
     quarantined.since as quarantined_since,
     refused.reason as refused,
@@ -58,11 +62,11 @@ select
     standing.as_of as forecast_as_of
 from {{ ref('stg_symbols') }} as symbols
 cross join (
-    values
-    {% for timeframe in var('direction_thresholds') -%}
-    ('{{ timeframe }}'){{ "," if not loop.last }}
-    {% endfor %}
-) as timeframes (timeframe)
+    select
+        timeframe,
+        case session_rule when 'week' then 'week' else 'session' end as calendar
+    from {{ ref('stg_timeframes') }}
+) as timeframes
 cross join lateral (
     select
         bars.ts,

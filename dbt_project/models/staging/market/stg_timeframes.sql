@@ -1,0 +1,7 @@
+select
+    timeframe,
+    bar_length,
+    session_rule,
+    horizons,
+    thresholds
+from {{ source('market', 'timeframes') }}
