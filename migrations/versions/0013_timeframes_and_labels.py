@@ -32,6 +32,7 @@ def upgrade() -> None:
     make_timeframes()
     make_calendar()
     extend_versions()
+    record_in_order()
     op.execute("RESET ROLE")
 
 
@@ -143,12 +144,52 @@ def extend_versions() -> None:
     """)  # noqa: S608 - text of our own
 
 
+def record_in_order() -> None:
+    """Let what is learnt be recorded in the order in which it is committed, in the tables that people write, too.
+
+    A build reads what was recorded since the last one: what is committed later with an earlier moment would be missed.
+    """
+    op.execute("""
+        CREATE FUNCTION market.record_in_order() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+            SET search_path = pg_catalog, pg_temp AS $$
+        DECLARE
+            moment timestamptz;
+        BEGIN
+            INSERT INTO monitoring.locks (name) VALUES ('market.' || TG_TABLE_NAME) ON CONFLICT (name) DO NOTHING;
+            PERFORM FROM monitoring.locks WHERE name = 'market.' || TG_TABLE_NAME FOR UPDATE;
+            EXECUTE format('SELECT max(recorded_at) FROM market.%I', TG_TABLE_NAME) INTO moment;
+            NEW.recorded_at := greatest(clock_timestamp(), moment + INTERVAL '1 microsecond');
+            RETURN NEW;
+        END $$;
+        COMMENT ON FUNCTION market.record_in_order() IS
+            'Whoever writes waits for those before to commit, and is recorded after them.';
+        CREATE TRIGGER is_recorded_in_order BEFORE INSERT OR UPDATE ON market.universes
+            FOR EACH ROW EXECUTE FUNCTION market.record_in_order();
+        CREATE INDEX ON market.universes (recorded_at);
+        CREATE INDEX ON market.earnings (recorded_at);
+    """)
+    op.execute("RESET ROLE")
+    op.execute("SET LOCAL ROLE forecastle_dbt")
+    op.execute("""
+        ALTER TABLE IF EXISTS features.watermarks
+            ADD COLUMN source text NOT NULL DEFAULT 'market.bars',
+            DROP CONSTRAINT watermarks_pkey,
+            ADD PRIMARY KEY (relation, source);
+        DO $$ BEGIN
+            IF to_regclass('features.watermarks') IS NOT NULL THEN
+                COMMENT ON TABLE features.watermarks IS
+                    'How far each hypertable of dbt has read each of its sources. One row per hypertable and source.';
+            END IF;
+        END $$
+    """)
+
+
 def downgrade() -> None:
     """Go back to one label set and to timeframes that are written in the code; what versions say of theirs is lost."""
     op.execute("""
         DROP VIEW IF EXISTS
             analytics.timeframes, analytics.calendar, analytics.symbol_status, analytics.label_history,
-            labels.by_horizon, staging.stg_timeframes, staging.stg_calendar;
+            labels.by_horizon, features.decisions, staging.stg_timeframes, staging.stg_calendar;
         DROP FUNCTION IF EXISTS
             ml.declare_model(text, text, integer[], jsonb, text), labels.publish_label_sets(text, jsonb);
         DROP VIEW IF EXISTS labels.vectors, labels.catalog;
@@ -156,6 +197,18 @@ def downgrade() -> None:
         ALTER TABLE ml.versions
             DROP CONSTRAINT each_horizon_has_a_threshold,
             DROP COLUMN label_set, DROP COLUMN label_set_version, DROP COLUMN thresholds;
+        DROP TRIGGER is_recorded_in_order ON market.universes;
+        DROP FUNCTION market.record_in_order();
+        DROP INDEX market.universes_recorded_at_idx, market.earnings_recorded_at_idx;
+        DO $$ BEGIN
+            IF to_regclass('features.watermarks') IS NOT NULL THEN
+                DELETE FROM features.watermarks WHERE source <> 'market.bars';
+                ALTER TABLE features.watermarks
+                    DROP CONSTRAINT watermarks_pkey, DROP COLUMN source, ADD PRIMARY KEY (relation);
+                COMMENT ON TABLE features.watermarks IS
+                    'How far each hypertable of dbt has read market.bars. One row per hypertable.';
+            END IF;
+        END $$;
         DROP VIEW market.calendar;
         DROP TABLE market.timeframes;
         DROP FUNCTION market.is_ascending(integer[]);

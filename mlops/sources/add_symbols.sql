@@ -1,10 +1,11 @@
 -- Add the symbols that the warehouse does not have, of which a bar was accepted. One row per symbol.
-INSERT INTO market.symbols (ticker, asset_class, exchange, timezone)
+INSERT INTO market.symbols (ticker, asset_class, exchange, timezone, recorded_at)
 SELECT
     y.ticker,
     y.asset_class,
     y.exchange,
-    y.timezone
+    y.timezone,
+    CAST(:recorded_at AS timestamptz)
 FROM staged_symbols AS y
 WHERE
     y.symbol_id IS NULL

@@ -129,7 +129,7 @@ def read_sessions(connection: Connection, rule: Calendar, exchange: str, first: 
     import numpy as np
 
     if rule == "week":
-        first -= timedelta(days=first.weekday())
+        first, last = first - timedelta(days=first.weekday()), last + timedelta(days=6 - last.weekday())
     asked = {"rule": rule, "exchange": exchange, "first": first, "last": last}
     rows = connection.execute(sql("sources", "sessions_between"), asked).all()
     days = np.array([row.session for row in rows], dtype="datetime64[D]")

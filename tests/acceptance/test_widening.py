@@ -9,19 +9,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bars
+import pandas as pd
 import pytest
 from sqlalchemy import text
 
+from mlops.domain import Role
 from mlops.warehouse import Warehouse
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/how-to/add-features.md").read_text(encoding="utf-8")
+PAGE = "\n".join(
+    (ROOT / "docs/how-to" / page).read_text(encoding="utf-8")
+    for page in ("add-features.md", "add-timeframes-and-labels.md")
+)
 PACKAGES = ("mlops", "jobs", "migrations", "expectations", "dbt_project", "specs")
-TRAINED, AFTER, DAY_AFTER = "2012-12-03", "2013-01-31", "2013-02-28"
+DAYS = "2012-12-03", "2013-01-31", "2013-02-28"
+"""When it is trained, when it is asked, and when all that it forecast has come."""
 
 
 def block(file: str) -> str:
-    """Return the block of the page that stands below the name of `file`."""
+    """Return the block of the pages that stands below the name of `file`."""
     found = re.search(rf"`{re.escape(file)}`(?:, which[^\n]*)?:\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
     assert found, file
     return found[1]
@@ -65,14 +72,17 @@ def rows(warehouse: Warehouse, query: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.execute(text(query))]
 
 
-def go_the_way(scratch: Path, warehouse: Warehouse, spec: str) -> None:
+def go_the_way(
+    scratch: Path, warehouse: Warehouse, spec: str, days: tuple[str, str, str] = DAYS, timeframe: str = "d1"
+) -> None:
     """Build, check, train, export, forecast, outcomes, drift."""
+    trained, asked, came = days
     forecastle(scratch, warehouse, "features", "build")
-    forecastle(scratch, warehouse, "train", spec, "--as-of", TRAINED)
-    forecastle(scratch, warehouse, "check", "--as-of", AFTER)
-    forecastle(scratch, warehouse, "forecast", "--as-of", AFTER)
-    forecastle(scratch, warehouse, "outcomes", "--as-of", DAY_AFTER)
-    forecastle(scratch, warehouse, "drift", "--as-of", DAY_AFTER)
+    forecastle(scratch, warehouse, "train", spec, "--as-of", trained)
+    forecastle(scratch, warehouse, "check", "--as-of", asked, "--timeframe", timeframe)
+    forecastle(scratch, warehouse, "forecast", "--as-of", asked)
+    forecastle(scratch, warehouse, "outcomes", "--as-of", came)
+    forecastle(scratch, warehouse, "drift", "--as-of", came)
 
 
 def test_a_feature_set_is_a_model_with_its_contract_and_a_specification(featured: Warehouse, scratch: Path) -> None:
@@ -112,7 +122,7 @@ def test_a_feature_that_has_seen_the_future_closes_the_gate(featured: Warehouse,
     (scratch / "specs/stocks_d1/month.toml").write_text(block("specs/stocks_d1/month.toml"), encoding="utf-8")
     forecastle(scratch, featured, "features", "build")
     with pytest.raises(AssertionError, match="features_equal_a_rebuild_at_the_cutoff"):
-        forecastle(scratch, featured, "train", "stocks_d1/month", "--as-of", TRAINED)
+        forecastle(scratch, featured, "train", "stocks_d1/month", "--as-of", DAYS[0])
     assert rows(featured, "SELECT count(*) FROM ml.versions") == [(0,)]
 
 
@@ -138,3 +148,81 @@ def test_a_feature_is_an_expression_and_its_column_in_the_contract(featured: War
     ]
     checked = "SELECT DISTINCT success FROM monitoring.check_results WHERE expectation = 'direction_1_is_possible'"
     assert rows(featured, checked) == [(True,)]
+
+
+def test_a_timeframe_is_one_row(warehouse: Warehouse, scratch: Path) -> None:
+    """EURUSD in bars of twelve hours, which the project does not know of."""
+    statement = re.search(r"```sql\n(INSERT INTO market.timeframes .*?)```", PAGE, flags=re.DOTALL)
+    assert statement
+    with warehouse.begin(Role.OWNER) as connection:
+        connection.execute(text(statement[1]))
+    hourly = pd.read_parquet(bars.SHARED_DATA / "fx_hourly.parquet")
+    hourly = hourly[hourly.ts.between("2014-01-01", "2017-01-01")].assign(ts=hourly.ts.dt.floor("12h"))
+    kinds = {"open": "first", "high": "max", "low": "min", "close": "last"}
+    halves = hourly.groupby(["symbol", "ts"]).agg(kinds).reset_index()
+    # Currencies have no volume, and the technical set wants one.
+    halves.assign(volume=(halves.high - halves.low) * 1e6).to_csv(scratch / "eurusd.csv", index=False)
+    terms = ("--exchange", "24/5", "--asset-class", "fx", "--timezone", "UTC")
+    forecastle(scratch, warehouse, "ingest", "bars", "eurusd.csv", "--timeframe", "h12", *terms)
+    kind = ("--timeframe", "h12", "--asset-class", "fx", "--family", "hist_gradient_boosting")
+    forecastle(scratch, warehouse, "init", "fx_h12/mine", *kind)
+    spec = scratch / "specs/fx_h12/mine.toml"
+    written = spec.read_text(encoding="utf-8")
+    assert "\nhorizons = [1, 4]\n" in written
+    spec.write_text(f'{written}\n[promotion]\nfirst = "production"\n', encoding="utf-8")
+    assert changed(scratch) == {"specs/fx_h12/mine.toml"}
+
+    go_the_way(scratch, warehouse, "fx_h12/mine", ("2016-06-30", "2016-08-31", "2016-12-15"), "h12")
+
+    assert rows(warehouse, "SELECT label_set, thresholds FROM ml.versions") == [("forward", [0.0015, 0.003])]
+    # The newest bar that is known a moment before Wednesday ends is that of its morning.
+    ends = "SELECT horizon, to_char(target_ts AT TIME ZONE 'UTC', 'Dy HH24:MI') FROM ml.predictions ORDER BY horizon"
+    assert rows(warehouse, ends) == [(1, "Thu 00:00"), (4, "Fri 12:00")]
+    assert rows(warehouse, "SELECT count(*) FROM ml.outcomes WHERE known_at > as_of") == [(2,)]
+    assert rows(warehouse, "SELECT count(*) > 20 FROM monitoring.feature_drift") == [(True,)]
+
+
+def test_a_label_set_is_a_model_with_its_contract_and_a_specification(featured: Warehouse, scratch: Path) -> None:
+    files = ("dbt_project/models/labels/from_open.sql", "dbt_project/models/labels/_from_open__models.yml")
+    spec = "specs/stocks_d1/from_open.toml"
+    for file in (*files, spec):
+        (scratch / file).write_text(block(file.removeprefix("dbt_project/")), encoding="utf-8")
+    assert changed(scratch) == {*files, spec}
+
+    go_the_way(scratch, featured, "stocks_d1/from_open")
+
+    assert rows(featured, "SELECT label_set, label_set_version FROM ml.versions") == [("from_open", "from_open-1")]
+    of_the_set = "relation = 'labels.from_open' AND success"
+    assert rows(featured, f"SELECT count(*) FROM monitoring.check_results WHERE {of_the_set}") == [(2 * 6,)]
+    by_hand = """
+        SELECT
+            o.horizon, abs(o.actual - (c.closes[1 + o.horizon] / c.opens[2] - 1)) < 1e-12,
+            o.known_at = c.known[1 + o.horizon]
+        FROM ml.outcomes AS o
+        CROSS JOIN LATERAL (
+            SELECT array_agg(close ORDER BY ts) AS closes, array_agg(open ORDER BY ts) AS opens,
+                array_agg(known_at ORDER BY ts) AS known
+            FROM staging.stg_bars AS b WHERE b.symbol_id = o.symbol_id AND b.ts >= o.ts
+        ) AS c
+    """
+    judged = rows(featured, by_hand)
+    assert len(judged) > 10
+    assert all(is_right and is_known for _, is_right, is_known in judged)
+    assert rows(featured, "SELECT count(*) > 20 FROM monitoring.feature_drift") == [(True,)]
+
+
+def test_a_label_that_is_known_too_early_closes_the_gate(featured: Warehouse, scratch: Path) -> None:
+    """It looks one bar further ahead than it says; over one bar it does not, or its rows would be left out before."""
+    for file in ("models/labels/from_open.sql", "models/labels/_from_open__models.yml"):
+        (scratch / "dbt_project" / file).write_text(block(file), encoding="utf-8")
+    macro = scratch / "dbt_project/macros/labels/labels.sql"
+    before = macro.read_text(encoding="utf-8")
+    macro.write_text(
+        before.replace("known_at[bar + {{ horizon }}]", "known_at[bar + {{ [1, horizon - 1] | max }}]"),
+        encoding="utf-8",
+    )
+    spec = scratch / "specs/stocks_d1/from_open.toml"
+    spec.write_text(block("specs/stocks_d1/from_open.toml"), encoding="utf-8")
+    forecastle(scratch, featured, "features", "build", "--full-refresh")
+    with pytest.raises(AssertionError, match="label_is_known_with_the_bar_that_ends_it"):
+        forecastle(scratch, featured, "train", "stocks_d1/from_open", "--as-of", DAYS[0])

@@ -24,7 +24,13 @@ from mlops.checks.run import run_suites
 from mlops.checks.suites import ROW_COUNT, Suite
 from mlops.datasets import materialise
 from mlops.domain import DAILY_SUITES, Role
-from mlops.exceptions import ChecksError, GateClosedError, NotMigratedError, WarehouseUnreachableError
+from mlops.exceptions import (
+    ChecksError,
+    GateClosedError,
+    NotMigratedError,
+    TimeframeError,
+    WarehouseUnreachableError,
+)
 from mlops.features import build
 from mlops.registry import start_run
 from mlops.training import find_spec
@@ -304,7 +310,7 @@ def test_an_unknown_run_or_suite_or_timeframe_is_refused(featured: Warehouse) ->
         checks.training(featured, uuid4(), AS_OF)
     with pytest.raises(ChecksError, match="There are: market, features, labels, freshness, training_set"):
         checks.run(featured, ["markets"], as_of=AS_OF)
-    with pytest.raises(ChecksError, match="Timeframe"):
+    with pytest.raises(TimeframeError, match=r"There is no timeframe .* Use one of m1, m5"):
         checks.daily(featured, AS_OF, "d1' OR true --")
 
 

@@ -336,7 +336,7 @@ POISON: dict[bytes, str] = {
     b"bars_d1_a\nERROR b.csv": BARS,
     b"bars_d1_" + b"n" * 243 + b".csv": "nothing,of,use\n1,2,3\n",
     b"earnings.csv": "symbol,date,eps_est,eps,release\nNONE,2017-06-30,1,1,pre\n",
-    b"bars_w1_x.csv": BARS,
+    b"bars_w2_x.csv": BARS,
 }
 
 

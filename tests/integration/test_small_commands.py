@@ -27,9 +27,10 @@ def forecastle(*arguments: str, cwd: Path | None = None, **more: str) -> subproc
 
 @pytest.mark.parametrize("family", family_names())
 def test_a_first_specification_can_be_read_and_has_every_hyperparameter(
-    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORECASTLE_DATABASE_URL", warehouse.plain_url)
     done = CliRunner().invoke(app, ["init", "mine_d1/first", "--family", family, "--asset-class", "fx"])
     assert done.exit_code == 0, done.output
     assert "`forecastle train mine_d1/first`" in done.output
@@ -41,21 +42,31 @@ def test_a_first_specification_can_be_read_and_has_every_hyperparameter(
     assert all(f"\n{key} = " in text for key in type(spec.hyperparameters).model_fields)
 
 
-def test_init_overwrites_nothing_and_says_what_is_wrong(tmp_path: Path) -> None:
+def test_init_asks_for_the_horizons_of_the_timeframe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORECASTLE_DATABASE_URL", warehouse.plain_url)
+    assert CliRunner().invoke(app, ["init", "mine_w1/first", "--timeframe", "w1"]).exit_code == 0
+    assert load_spec(tmp_path / "specs/mine_w1/first.toml").horizons == (1, 4, 13, 26)
+
+
+def test_init_overwrites_nothing_and_says_what_is_wrong(tmp_path: Path, warehouse: Warehouse) -> None:
+    database = {"FORECASTLE_DATABASE_URL": warehouse.plain_url}
     for arguments, told in (
         (("My Model",), "Use MODEL/CANDIDATE"),
         (("../x/y",), "Use MODEL/CANDIDATE"),
         (("mine/a", "--family", "magic"), "family: 'magic' was given; it should be"),
-        (("mine/a", "--timeframe", "d2"), "timeframe: 'd2' was given"),
+        (("mine/a", "--timeframe", "d2"), "There is no timeframe 'd2'. Use one of m1, m5"),
         (("mine/a", "--asset-class", "art"), "universe.asset_class: 'art' was given"),
     ):
-        done = forecastle("init", *arguments, cwd=tmp_path)
+        done = forecastle("init", *arguments, cwd=tmp_path, **database)
         assert (done.returncode, done.stdout) == (1, "")
         assert told in done.stderr
     assert list(tmp_path.iterdir()) == []
-    assert forecastle("init", "mine/a", cwd=tmp_path).returncode == 0
+    assert forecastle("init", "mine/a", cwd=tmp_path, **database).returncode == 0
     (tmp_path / "specs/mine/a.toml").write_text("mine", encoding="utf-8")
-    again = forecastle("init", "mine/a", cwd=tmp_path)
+    again = forecastle("init", "mine/a", cwd=tmp_path, **database)
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
     assert (tmp_path / "specs/mine/a.toml").read_text(encoding="utf-8") == "mine"
 

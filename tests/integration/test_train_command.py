@@ -93,8 +93,8 @@ def messages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
             SMALL.replace("hist_gradient_boosting", "crystal_ball"),
             "family: 'crystal_ball' was given; it should be 'hist_gradient_boosting'",
         ),
-        (SMALL.replace("[1, 5]", "[1, 3]"), "they should be an ascending choice of"),
-        (SMALL.replace('"d1"', '"d7"'), "timeframe: 'd7' was given; it should be one of m1"),
+        (SMALL.replace("[1, 5]", "[5, 1]"), "they should be numbers of bars, ascending"),
+        (SMALL.replace('"d1"', '"D7"'), "timeframe: 'D7' was given; String should match pattern"),
         (
             SMALL.replace("max_iter", "max_itre"),
             "hyperparameters.max_itre: there is no such key here; there is max_iter",
@@ -109,6 +109,29 @@ def test_a_spec_that_cannot_be_used_is_refused_in_a_sentence(messages, tmp_path,
     status, said = messages("train", str(file), "--database-url", "postgresql://nobody@127.0.0.1:1/none")
     assert status == 1
     assert says in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (SMALL.replace("[1, 5]", "[1, 3]"), "horizons: [1, 3] was given; for d1 they should be an ascending choice of"),
+        (SMALL.replace('"d1"', '"d7"'), "timeframe: 'd7' was given; it should be one of m1, m5"),
+    ],
+)
+def test_a_spec_that_asks_what_the_database_does_not_have_is_refused(  # type: ignore[no-untyped-def]
+    messages,  # noqa: ANN001
+    featured: Warehouse,
+    tmp_path: Path,
+    content: str,
+    says: str,
+) -> None:
+    file = tmp_path / "spec.toml"
+    file.write_text(content)
+    status, said = messages("train", str(file), "--database-url", featured.plain_url)
+    assert status == 1
+    assert says in " ".join(said.split())
+    with featured.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM ml.runs")).scalar_one() == 0
 
 
 def test_a_history_that_is_too_short_is_refused(messages, featured: Warehouse, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001

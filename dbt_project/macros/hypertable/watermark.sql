@@ -1,7 +1,8 @@
 {#-
-  How far each hypertable has read market.bars, in features.watermarks: one row per hypertable.
+  How far each hypertable has read each of its sources, in features.watermarks: one row per hypertable and source. Which it
+  reads stands in its `meta`, as `reads`: market.bars, where nothing is said.
 
-  `recorded_at` of bars, and the moment of a deletion, grow in commit order, so "everything up to the newest that was there
+  `recorded_at` of a source, and the moment at which a bar is deleted, grow in commit order, so "everything up to the newest that was there
   before the build began" is exact: what is committed meanwhile is at worst read twice. The mark moves in the transaction
   of the build.
 -#}
@@ -12,9 +13,18 @@
 {%- endmacro %}
 
 
-{#- SQL for the moment up to which this model has seen the bars. A macro of its own so that unit tests can set it. -#}
-{% macro seen_up_to() -%}
-    (select seen_up_to from {{ watermarks_relation() }} where relation = '{{ this.schema }}.{{ this.identifier }}')
+{#- SQL for the moment up to which this model has seen a source. A macro of its own so that unit tests can set it. -#}
+{% macro seen_up_to(source='market.bars') -%}
+    (
+        select seen_up_to from {{ watermarks_relation() }}
+        where relation = '{{ this.schema }}.{{ this.identifier }}' and source = '{{ source }}'
+    )
+{%- endmacro %}
+
+
+{#- The tables of market that this model reads. -#}
+{% macro sources_read() -%}
+    {{ return(config.get('meta', {}).get('reads', ['market.bars'])) }}
 {%- endmacro %}
 
 
@@ -45,7 +55,7 @@
 {% endmacro %}
 
 
-{#- Row of this model in features.watermarks, or none where it was never built or its table is gone. -#}
+{#- What the last build of this model was, or none where it was never built, or its table is gone. -#}
 {% macro last_build() %}
     {% if load_cached_relation(this) is none %}
         {{ return(none) }}
@@ -53,8 +63,10 @@
     {% set marks = run_query(
         "select definition, shape from " ~ watermarks_relation()
         ~ " where relation = '" ~ this.schema ~ "." ~ this.identifier ~ "' and seen_up_to is not null"
+        ~ " and source in ('" ~ sources_read() | join("', '") ~ "')"
     ) %}
-    {{ return(marks.rows[0] if marks.rows else none) }}
+    {#- A source that is new to the model was not read yet. -#}
+    {{ return(marks.rows[0] if marks.rows | length == sources_read() | length else none) }}
 {% endmacro %}
 
 
@@ -75,14 +87,17 @@
 {% endmacro %}
 
 
-{#- Begin a build: wait for another one of the same model, and note how far the bars reach now. -#}
+{#- Begin a build: wait for another one of the same model, and note how far its sources reach now. -#}
 {% macro start_build() %}
-    {% do run_query(
-        "insert into " ~ watermarks_relation() ~ " as mark (relation, seeing_up_to) values ('"
-        ~ this.schema ~ "." ~ this.identifier ~ "', greatest((select coalesce(max(recorded_at), '-infinity') from "
-        ~ ref('stg_bars') ~ "), (select max(superseded_at) from " ~ source('market', 'superseded_bars')
-        ~ " where deleted))) on conflict (relation) do update set seeing_up_to = excluded.seeing_up_to"
-    ) %}
+    {% for name in sources_read() | sort %}
+        {% set deleted = ", (select max(superseded_at) from " ~ source('market', 'superseded_bars') ~ " where deleted)" %}
+        {% do run_query(
+            "insert into " ~ watermarks_relation() ~ " as mark (relation, source, seeing_up_to) values ('"
+            ~ this.schema ~ "." ~ this.identifier ~ "', '" ~ name ~ "', greatest('-infinity', (select max(recorded_at) from "
+            ~ source('market', name.split('.')[1]) ~ ")" ~ (deleted if name == 'market.bars')
+            ~ ")) on conflict (relation, source) do update set seeing_up_to = excluded.seeing_up_to"
+        ) %}
+    {% endfor %}
 {% endmacro %}
 
 
@@ -103,13 +118,15 @@
     create schema if not exists {{ watermarks_relation().schema }};
     {%- endif %}
     create table if not exists {{ watermarks_relation() }} (
-        relation text primary key,
+        relation text not null,
+        source text not null default 'market.bars',
         seeing_up_to timestamptz not null,
         seen_up_to timestamptz,
         definition text,
         shape text,
-        built_at timestamptz
+        built_at timestamptz,
+        primary key (relation, source)
     );
     comment on table {{ watermarks_relation() }} is
-    'How far each hypertable of dbt has read market.bars. One row per hypertable.';
+    'How far each hypertable of dbt has read each of its sources. One row per hypertable and source.';
 {% endmacro %}
