@@ -45,7 +45,11 @@ def _daily(settings: Settings, warehouse: Warehouse, as_of: datetime) -> None:
     timeframes = list(dict.fromkeys(spec.timeframe for spec in specifications(settings)))
     tickers = listed(settings.yahoo_symbols)
     newest = as_of.date()
-    sources = [YahooSource(tickers, newest - _FETCHED, newest, timeframe) for timeframe in timeframes if tickers]
+    sources = [
+        YahooSource(tickers, newest - _FETCHED, newest, timeframe)
+        for timeframe in timeframes
+        if tickers and YahooSource.has(timeframe)
+    ]
     unsaid = ingest.Unsaid(settings.inbox_timezone, settings.inbox_exchange, settings.inbox_asset_class)
     daily.run(warehouse, as_of, timeframes, sources=sources, inbox=settings.inbox, unsaid=unsaid)
 

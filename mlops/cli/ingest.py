@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +14,13 @@ import typer
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, DatabaseUrl
 from mlops.domain import DAILY
+from mlops.printable import cut, printable
 
 if TYPE_CHECKING:
     from mlops.sources import Ingested, Source
+
+_SHOWN = 8
+"""Columns of a file that are named, of those that were not read."""
 
 ingest_app = typer.Typer(name="ingest", help="Market data: take bars and earnings in.", no_args_is_help=True)
 
@@ -102,7 +107,7 @@ def bars(
                 asset_class=asset_class,
                 timezone=timezone,
             )
-    _say(ingested, as_json=as_json)
+    _say(ingested, as_json=as_json, ignored=getattr(chosen, "ignored", ()))
 
 
 @ingest_app.command()
@@ -123,7 +128,7 @@ def earnings(
         progress(f"Taking in {chosen.name}", None)
         with open_warehouse(database_url) as warehouse:
             ingested = ingest_earnings(warehouse, chosen)
-    _say(ingested, as_json=as_json)
+    _say(ingested, as_json=as_json, ignored=chosen.ignored)
 
 
 def _bar_source(
@@ -166,11 +171,13 @@ def _mapping(mapped: list[str] | None) -> dict[str, str]:
     return {name: column for name, _, column in pairs}
 
 
-def _say(ingested: Ingested, *, as_json: bool) -> None:
+def _say(ingested: Ingested, *, as_json: bool, ignored: Sequence[str] = ()) -> None:
     from mlops.sources.report import IN_THE_FUTURE
 
     if as_json:
-        typer.echo(json.dumps({"ingest_id": ingested.ingest_id, **ingested.counts, "reasons": dict(ingested.reasons)}))
+        newest = ingested.newest.isoformat() if ingested.newest else None
+        more = {"reasons": dict(ingested.reasons), "newest": newest, "ignored": list(ignored)}
+        typer.echo(json.dumps({"ingest_id": ingested.ingest_id, **ingested.counts, **more}))
         return
     for reason, n in ingested.reasons.items():
         typer.echo(f"rejected {n}: {reason}")
@@ -181,6 +188,13 @@ def _say(ingested: Ingested, *, as_json: bool) -> None:
             "What is in the future was not kept. Ingest it again when it is known, or put the file into the inbox, "
             "where it waits."
         )
+    if ignored:
+        names = ", ".join(printable(cut(name, 40)) for name in ignored[:_SHOWN])
+        others = f" and {len(ignored) - _SHOWN} more" if len(ignored) > _SHOWN else ""
+        typer.echo(f"Columns that were not read: {names}{others}")
+    if ingested.newest is not None:
+        day = ingested.newest.astimezone(UTC)
+        typer.echo(f"The newest bar is known at {day:%Y-%m-%d %H:%M} UTC; as of then: --as-of {day:%Y-%m-%d}")
     counts = ingested.counts
     parts = ", ".join(f"{counts[name]} {name}" for name in ("new", "changed", "unchanged", "rejected"))
     typer.echo(f"{ingested.read} read: {parts}")

@@ -1,7 +1,8 @@
 -- The newest forecasts, as of :as_of, of the versions in production, for people to look at.
 -- Grain: one row per model in production, symbol and horizon, by ticker.
 SELECT
-    s.ticker, p.timeframe, t.session_rule <> 'clock' AS is_dated, p.horizon, p.as_of, p.target_ts, p.p10, p.p50, p.p90, p.direction,
+    s.ticker, p.timeframe, t.session_rule <> 'clock' AS is_dated,
+    p.horizon, p.as_of, p.target_ts, p.p10, p.p50, p.p90, p.direction,
     greatest(p.probability_bullish, p.probability_neutral, p.probability_bearish) AS probability, p.model, p.version
 FROM ml.serving AS v
 CROSS JOIN market.symbols AS s

@@ -25,7 +25,9 @@ open_bars AS MATERIALIZED (
     WHERE u.as_of < :as_of
 ),
 known AS MATERIALIZED (
-    SELECT l.label_set, l.label_set_version, l.symbol_id, l.timeframe, l.ts, h.horizon, h.forward_return, h.known_at, l.recorded_at
+    SELECT
+        l.label_set, l.label_set_version, l.symbol_id, l.timeframe, l.ts, h.horizon, h.forward_return, h.known_at,
+        l.recorded_at
     FROM open_bars AS b
     JOIN labels.vectors AS l USING (label_set, label_set_version, symbol_id, timeframe, ts)
     CROSS JOIN LATERAL unnest(l.horizons, l.forward_returns, l.known_ats) AS h (horizon, forward_return, known_at)

@@ -2,7 +2,8 @@
 -- Grain: one row, the version.
 INSERT INTO ml.versions (
     model, version, run_id, candidate, spec_sha256, major, minor, patch, family, timeframe, horizons, n_symbols,
-    label_set, label_set_version, thresholds, data_from, data_to, data_fingerprint, split, seed, hyperparameters, packages, code_revision, metrics
+    label_set, label_set_version, thresholds,
+    data_from, data_to, data_fingerprint, split, seed, hyperparameters, packages, code_revision, metrics
 )
 SELECT
     :model,

@@ -68,6 +68,10 @@ def ingest_bars(
             refuse_if_hopeless(source.name, staging.n_faults, staging.n_read)
         staging.finish(source.name)
         new, changed, rejected, waiting = _take_over(connection, staging, ticket)
+        newest = None
+        if staging.timeframe is not None and staging.first is not None:
+            span = {"timeframe": staging.timeframe.name, "first": staging.first, "last": staging.last}
+            newest = connection.execute(sql("sources", "newest_bar"), span).scalar_one_or_none()
         return report(
             connection,
             ticket,
@@ -78,6 +82,7 @@ def ingest_bars(
             sha256=source.sha256,
             timeframe=staging.timeframe.name if staging.timeframe else None,
             waiting=waiting,
+            newest=newest,
         )
 
 

@@ -39,7 +39,8 @@ class FileSource:
     """A file of bars or earnings.
 
     `mapping` says which column holds which field where the names do not; `symbol` stands for a column of symbols in a
-    file of one. `opened` opens the file where more is to be minded than its name. Nothing is read before `batches`.
+    file of one. `opened` opens the file where more is to be minded than its name. Nothing is read before `batches`;
+    after it, `ignored` has the names of the columns that no field is in.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class FileSource:
         self.mapping = dict(mapping or {})
         self.constants = {"symbol": symbol} if symbol else {}
         self.sha256: str | None = None
+        self.ignored: list[str] = []
 
     @property
     def name(self) -> str:
@@ -131,7 +133,10 @@ class FileSource:
         return read_delimited(stream, partial(self._assigned, layout), self.name)
 
     def _assigned(self, layout: Layout, found: list[str]) -> dict[str, int]:
-        return assign_columns(found, layout, self.mapping, self.constants, self.name)
+        assigned = assign_columns(found, layout, self.mapping, self.constants, self.name)
+        taken = set(assigned.values())
+        self.ignored[:] = [name for position, name in enumerate(found) if position not in taken]
+        return assigned
 
     def _gzipped(self, stream: BufferedReader, layout: Layout) -> Iterator[Batch]:
         try:

@@ -39,11 +39,14 @@ class Ingested(IngestCounts):
 
     Where rows wait, the source is to be taken in again. What is wrong with others is in `reasons` already, but they are
     not counted, and rejected only when no row waits any more: else each time they would be rejected again.
+
+    `newest` is when the market knew the newest bar of the source, UTC; None for what is no bar.
     """
 
     ingest_id: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     waiting: Waiting = Waiting()
+    newest: datetime | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -90,6 +93,7 @@ def report(
     sha256: str | None,
     timeframe: str | None = None,
     waiting: Waiting = Waiting(),
+    newest: datetime | None = None,
 ) -> Ingested:
     """Write the ingest and its rejected rows down, and return what the caller is told.
 
@@ -108,6 +112,7 @@ def report(
         ingest_id=ticket.ingest_id,
         reasons=reasons,
         waiting=waiting,
+        newest=newest,
     )
     if waiting.n and not read:
         return ingested

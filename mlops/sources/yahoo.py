@@ -57,6 +57,11 @@ class YahooSource:
         """What stands in market.ingests."""
         return f"yahoo {','.join(self.symbols)} from {self.since}" + (f" to {self.until}" if self.until else "")
 
+    @staticmethod
+    def has(timeframe: str) -> bool:
+        """Whether Yahoo Finance gives bars of `timeframe`."""
+        return timeframe in _INTERVALS
+
     def batches(self, layout: Layout = BARS) -> Iterator[Batch]:
         """Yield one batch a symbol.
 
@@ -66,7 +71,7 @@ class YahooSource:
         import numpy as np
         import pyarrow as pa
 
-        if self.timeframe not in _INTERVALS:
+        if not self.has(self.timeframe):
             raise SourceError(
                 f"Yahoo Finance has no bars of {self.timeframe}; it has {', '.join(_INTERVALS)}.",
                 timeframe=self.timeframe,

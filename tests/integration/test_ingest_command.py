@@ -16,6 +16,8 @@ from mlops.exceptions import SourceError
 from mlops.warehouse import Warehouse
 
 CSV = "Ticker;Day;O;H;L;Last\nA;2017-07-03;10;11;9;10.5\nA;2017-07-04;10;11;9;10.5\nA;2017-07-05;10;11;9;\n"
+NEWEST = "2017-07-03T17:00:00+00:00"
+"""The close of the one bar that is good: on the day before the holiday New York closes at one o'clock."""
 
 
 @pytest.fixture
@@ -32,16 +34,17 @@ def run(*arguments: str) -> tuple[int, str, BaseException | None]:
 def test_the_last_line_counts(database_url: str, file: Path) -> None:
     code, output, _ = run("bars", str(file), "--map", "close=Last", "--database-url", database_url)
     assert code == 0
-    assert output.splitlines()[-4:] == [
+    assert output.splitlines()[-5:] == [
         "rejected 1: XNYS has no session on that day",
         "rejected 1: close is missing",
         "Rejected rows with line and reason: market.rejects, ingest_id 1",
+        f"The newest bar is known at {NEWEST[:10]} {NEWEST[11:16]} UTC; as of then: --as-of {NEWEST[:10]}",
         "3 read: 1 new, 0 changed, 0 unchanged, 2 rejected",
     ]
     code, output, _ = run("bars", str(file), "--map", "close=Last", "--database-url", database_url, "--json")
     assert json.loads(output) == {
         "ingest_id": 2, "read": 3, "new": 0, "changed": 0, "unchanged": 1, "rejected": 2,
-        "reasons": {"XNYS has no session on that day": 1, "close is missing": 1},
+        "reasons": {"XNYS has no session on that day": 1, "close is missing": 1}, "newest": NEWEST, "ignored": [],
     }  # fmt: skip
 
 
@@ -63,6 +66,17 @@ def test_the_environment_names_the_database(
         ]  # fmt: skip
 
 
+def test_columns_that_are_not_read_are_named(database_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text("symbol,date,open,high,low,close,spread,\x1b[2J\nA,2017-07-05,10,11,9,10.5,1,2\n")
+    _, output, _ = run("bars", str(path), "--database-url", database_url)
+    assert output.splitlines()[-3:] == [
+        "Columns that were not read: spread, \\x1b[2J",
+        "The newest bar is known at 2017-07-05 20:00 UTC; as of then: --as-of 2017-07-05",
+        "1 read: 1 new, 0 changed, 0 unchanged, 0 rejected",
+    ]
+
+
 def test_a_wrong_file_is_an_error_of_ours(database_url: str, file: Path) -> None:
     code, _, error = run("bars", str(file), "--database-url", database_url)
     assert code == 1
@@ -74,11 +88,12 @@ def test_what_is_in_the_future_is_rejected_and_it_is_said_what_to_do(database_ur
     path = tmp_path / "bars.csv"
     path.write_text("symbol,date,open,high,low,close\nA,2017-07-03,10,11,9,10.5\nA,2099-07-01,10,11,9,10.5\n")
     _, output, _ = run("bars", str(path), "--database-url", database_url)
-    assert output.splitlines()[-4:] == [
+    assert output.splitlines()[-5:] == [
         "rejected 1: the bar is in the future",
         "Rejected rows with line and reason: market.rejects, ingest_id 1",
         "What is in the future was not kept. Ingest it again when it is known, or put the file into the inbox, "
         "where it waits.",
+        "The newest bar is known at 2017-07-03 17:00 UTC; as of then: --as-of 2017-07-03",
         "2 read: 1 new, 0 changed, 0 unchanged, 1 rejected",
     ]
 
@@ -107,7 +122,7 @@ def test_standard_input_that_is_a_file_will_do(database_url: str, tmp_path: Path
              "--database-url", database_url],
             stdin=file, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
-    assert done.stdout == "1 read: 1 new, 0 changed, 0 unchanged, 0 rejected\n", done.stderr
+    assert done.stdout.splitlines()[-1] == "1 read: 1 new, 0 changed, 0 unchanged, 0 rejected", done.stderr
 
 
 @pytest.mark.parametrize(

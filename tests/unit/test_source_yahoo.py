@@ -63,6 +63,15 @@ def test_daily_bars_belong_to_the_exchange_s_day(answers: Any) -> None:
     assert yfinance.config.debug.hide_exceptions, "put back as it was"
 
 
+def test_weekly_bars_go_by_their_monday_and_bars_that_yahoo_does_not_have_are_refused(answers: Any) -> None:
+    asked = answers(lambda _: frame(pd.date_range("2017-06-26", periods=1, tz="America/New_York", name="Date")))
+    [batch] = YahooSource(["AAPL"], date(2017, 6, 1), timeframe="w1").batches(BARS)
+    assert (batch.table.to_pylist()[0]["ts"], asked[0]["interval"]) == (date(2017, 6, 26), "1wk")
+    with pytest.raises(SourceError, match="Yahoo Finance has no bars of h12; it has m1, m5"):
+        list(YahooSource(["AAPL"], date(2017, 6, 1), timeframe="h12").batches(BARS))
+    assert [YahooSource.has(timeframe) for timeframe in ("w1", "h12")] == [True, False]
+
+
 def test_intraday_bars_are_in_utc(answers: Any) -> None:
     answers(lambda _: frame(pd.date_range("2017-06-30 09:30", periods=2, freq="h", tz="America/New_York")))
     (batch,) = YahooSource(["AAPL"], date(2017, 6, 30), timeframe="h1").batches(BARS)
