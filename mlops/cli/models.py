@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,19 +56,26 @@ def list_models(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
-    for heading in ("version", "candidate", "label", "stage", "as of", "skill of MAE on the test part"):
-        table.add_column(heading)
-    for version in versions:
-        table.add_row(
-            plain(version.name),
-            plain(version.candidate),
-            version.label,
-            plain(", ".join(version.aliases) or "-"),
-            f"{version.as_of:%Y-%m-%d}",
-            _skills(version),
-        )
-    Console().print(table)
+    for name, of_model in groupby(versions, key=lambda version: version.name.model):
+        listed = list(of_model)
+        horizons = sorted({horizon for version in listed for horizon in version.horizons})
+        title = f"{plain(name)}: skill over naive of the MAE on the test part, in %, by horizon"
+        table = Table(box=SIMPLE, padding=(0, 1, 0, 0), title=title, title_justify="left")
+        table.add_column("v", justify="right")
+        for heading in ("candidate", "label", "stage", "as of"):
+            table.add_column(heading)
+        for horizon in horizons:
+            table.add_column(f"h{horizon}", justify="right", no_wrap=True)
+        for version in listed:
+            table.add_row(
+                str(version.name.version),
+                plain(version.candidate),
+                version.label,
+                plain(", ".join(version.aliases) or "-"),
+                f"{version.as_of:%Y-%m-%d}",
+                *(_points(_skill(version, horizon)) for horizon in horizons),
+            )
+        Console().print(table)
 
 
 @models_app.command("show")
@@ -95,6 +103,8 @@ def show_model(
         "symbols": "not recorded" if version.n_symbols is None else version.n_symbols,
         "fingerprint": version.data_fingerprint,
         "features": f"{len(version.features)}, version {version.feature_set_version}",
+        "labels": f"{version.label_set}, version {version.label_set_version}",
+        "up or down": f"beyond {', '.join(f'{100 * each:.3g}' for each in version.thresholds)} %",
         "validation": f"from {version.split['validation_open_from']}",
         "test": f"from {version.split['test_open_from']} to {version.split['test_to']}",
         "embargo": f"{version.split['embargo']} dates",
@@ -274,12 +284,10 @@ def _write(target: Path, content: bytes) -> None:
         raise RegistryError(f"{target} cannot be written: {error.strerror}.") from error
 
 
-def _skills(version: Version) -> str:
-    entries = version.metrics["test"].items()
-    return " ".join(
-        f"h{horizon} " + ("-" if entry["mae"]["skill"] is None else f"{entry['mae']['skill']:+.1%}")
-        for horizon, entry in entries
-    )
+def _skill(version: Version, horizon: int) -> float | None:
+    entry = version.metrics["test"].get(str(horizon))
+    skill: float | None = entry["mae"]["skill"] if entry else None
+    return skill
 
 
 def _as_data(version: Version) -> dict[str, Any]:

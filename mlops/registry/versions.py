@@ -26,6 +26,9 @@ class Version:
         as_of: nothing known after this moment (UTC) was used.
         spec: the specification, as it was.
         spec_sha256: what `ml.specs` has it under.
+        label_set: the labels that it was trained on, and is judged by.
+        label_set_version: names their definition.
+        thresholds: for each horizon, beyond which return, as a fraction, a direction is BULLISH or BEARISH.
         n_symbols: of how many symbols its rows are; None where that was not recorded yet.
         size_bytes: None where the bytes are gone.
     """
@@ -46,6 +49,9 @@ class Version:
     horizons: tuple[int, ...]
     features: tuple[str, ...]
     feature_set_version: str
+    label_set: str
+    label_set_version: str
+    thresholds: tuple[float, ...]
     n_symbols: int | None
     data_from: datetime
     data_to: datetime
@@ -121,6 +127,9 @@ def _versions(connection: Connection, model: str | None, version: int | None) ->
             horizons=tuple(row.horizons),
             features=tuple(row.features),
             feature_set_version=row.feature_set_version,
+            label_set=row.label_set,
+            label_set_version=row.label_set_version,
+            thresholds=tuple(row.thresholds),
             n_symbols=row.n_symbols,
             data_from=row.data_from,
             data_to=row.data_to,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -44,17 +45,31 @@ def scratch(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def forecastle(scratch: Path, warehouse: Warehouse, *arguments: str) -> str:
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from mlops.cli import main
+for arguments in json.loads(sys.stdin.read()):
+    sys.argv = ["forecastle", *arguments]
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code:
+            print(arguments, file=sys.stderr)
+            raise
+"""
+
+
+def forecastle(scratch: Path, warehouse: Warehouse, *commands: tuple[str, ...]) -> None:
+    """Run commands, one after the other, in one process of the copy; the first that fails ends it."""
     environment = {
         **os.environ, "PYTHONPATH": str(scratch), "FORECASTLE_HOME": str(scratch / "home"),
         "FORECASTLE_DATABASE_URL": warehouse.plain_url, "COLUMNS": "200",
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", "from mlops.cli import main; main()", *arguments],
+        [sys.executable, "-c", ONE_AFTER_THE_OTHER], input=json.dumps(commands),
         cwd=scratch, env=environment, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
-    assert done.returncode == 0, f"{arguments}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
-    return done.stdout
+    assert done.returncode == 0, f"{done.stdout[-2000:]} {done.stderr[-2000:]}"
 
 
 def changed(scratch: Path) -> set[str]:
@@ -77,12 +92,16 @@ def go_the_way(
 ) -> None:
     """Build, check, train, export, forecast, outcomes, drift."""
     trained, asked, came = days
-    forecastle(scratch, warehouse, "features", "build")
-    forecastle(scratch, warehouse, "train", spec, "--as-of", trained)
-    forecastle(scratch, warehouse, "check", "--as-of", asked, "--timeframe", timeframe)
-    forecastle(scratch, warehouse, "forecast", "--as-of", asked)
-    forecastle(scratch, warehouse, "outcomes", "--as-of", came)
-    forecastle(scratch, warehouse, "drift", "--as-of", came)
+    forecastle(
+        scratch,
+        warehouse,
+        ("features", "build"),
+        ("train", spec, "--as-of", trained),
+        ("check", "--as-of", asked, "--timeframe", timeframe),
+        ("forecast", "--as-of", asked),
+        ("outcomes", "--as-of", came),
+        ("drift", "--as-of", came),
+    )
 
 
 def test_a_feature_set_is_a_model_with_its_contract_and_a_specification(featured: Warehouse, scratch: Path) -> None:
@@ -120,9 +139,9 @@ def test_a_feature_that_has_seen_the_future_closes_the_gate(featured: Warehouse,
             written.replace("(bars.high - bars.low) / bars.close", f"coalesce({ahead}, 1)"), encoding="utf-8"
         )
     (scratch / "specs/stocks_d1/month.toml").write_text(block("specs/stocks_d1/month.toml"), encoding="utf-8")
-    forecastle(scratch, featured, "features", "build")
+    way = (("features", "build"), ("train", "stocks_d1/month", "--as-of", DAYS[0]))
     with pytest.raises(AssertionError, match="features_equal_a_rebuild_at_the_cutoff"):
-        forecastle(scratch, featured, "train", "stocks_d1/month", "--as-of", DAYS[0])
+        forecastle(scratch, featured, *way)
     assert rows(featured, "SELECT count(*) FROM ml.versions") == [(0,)]
 
 
@@ -163,9 +182,9 @@ def test_a_timeframe_is_one_row(warehouse: Warehouse, scratch: Path) -> None:
     # Currencies have no volume, and the technical set wants one.
     halves.assign(volume=(halves.high - halves.low) * 1e6).to_csv(scratch / "eurusd.csv", index=False)
     terms = ("--exchange", "24/5", "--asset-class", "fx", "--timezone", "UTC")
-    forecastle(scratch, warehouse, "ingest", "bars", "eurusd.csv", "--timeframe", "h12", *terms)
     kind = ("--timeframe", "h12", "--asset-class", "fx", "--family", "hist_gradient_boosting")
-    forecastle(scratch, warehouse, "init", "fx_h12/mine", *kind)
+    taken = ("ingest", "bars", "eurusd.csv", "--timeframe", "h12", *terms)
+    forecastle(scratch, warehouse, taken, ("init", "fx_h12/mine", *kind))
     spec = scratch / "specs/fx_h12/mine.toml"
     written = spec.read_text(encoding="utf-8")
     assert "\nhorizons = [1, 4]\n" in written
@@ -223,6 +242,28 @@ def test_a_label_that_is_known_too_early_closes_the_gate(featured: Warehouse, sc
     )
     spec = scratch / "specs/stocks_d1/from_open.toml"
     spec.write_text(block("specs/stocks_d1/from_open.toml"), encoding="utf-8")
-    forecastle(scratch, featured, "features", "build", "--full-refresh")
+    way = (("features", "build", "--full-refresh"), ("train", "stocks_d1/from_open", "--as-of", DAYS[0]))
     with pytest.raises(AssertionError, match="label_is_known_with_the_bar_that_ends_it"):
-        forecastle(scratch, featured, "train", "stocks_d1/from_open", "--as-of", DAYS[0])
+        forecastle(scratch, featured, *way)
+
+
+def test_a_family_is_one_module_and_a_specification(featured: Warehouse, scratch: Path) -> None:
+    """Here one that is there already, by another name and with another default."""
+    module, spec = "mlops/training/families/naive_band.py", "specs/stocks_d1/naive.toml"
+    like = (ROOT / "mlops/training/families/volatility_band.py").read_text(encoding="utf-8")
+    (scratch / module).write_text(like.replace('"atr_14"', '"volatility_20"'), encoding="utf-8")
+    (scratch / spec).write_text(
+        'model = "stocks_d1"\ncandidate = "naive"\nfamily = "naive_band"\ntimeframe = "d1"\nfeature_set = "technical"\n'
+        'horizons = [1, 5]\nseed = 1\n[promotion]\nfirst = "production"\n',
+        encoding="utf-8",
+    )
+    assert changed(scratch) == {module, spec}
+
+    go_the_way(scratch, featured, "stocks_d1/naive")
+
+    assert rows(featured, "SELECT family, hyperparameters ->> 'scale' FROM ml.versions") == [
+        ("naive_band", "volatility_20")
+    ]
+    assert rows(featured, "SELECT count(*) FROM ml.predictions") == [(10,)]
+    assert rows(featured, "SELECT count(*) FROM ml.outcomes") == [(10,)]
+    assert rows(featured, "SELECT count(*) > 20 FROM monitoring.feature_drift") == [(True,)]

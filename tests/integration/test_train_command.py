@@ -52,14 +52,19 @@ def test_train_prints_how_good_the_model_is_and_models_keeps_saying_so(featured:
     promoted = run(featured, "models", "promote", "test_gbm", "--version", "1", "--reason", "It is all there is.")
     assert promoted.output == "test_gbm v1 is in production.\n"
     listed = run(featured, "models", "list").output
-    assert "test_gbm v1" in listed
-    assert "production" in listed
-    assert "2012-06-30" in listed
+    assert "test_gbm: skill over naive of the MAE on the test part, in %, by horizon" in listed
+    skills = [f"{100 * again['metrics']['test'][horizon]['mae']['skill']:+.1f}" for horizon in ("1", "5")]
+    assert listed.splitlines()[4].split() == ["1", "gbm", "1.0.0", "production", "2012-06-30", *skills]
+    assert max(map(len, listed.splitlines())) <= 80
     assert json.loads(run(featured, "models", "list", "--json").stdout)[0]["sha256"] == again["sha256"]
 
     shown = run(featured, "models", "show").output
     assert again["sha256"] in shown
     assert again["data_fingerprint"] in shown
+    assert [line.split(maxsplit=1)[1] for line in shown.splitlines() if line.startswith("labels ")] == [
+        "forward, version forward-1"
+    ]
+    assert "beyond 0.5, 1.1 %" in shown
     data = json.loads(run(featured, "models", "show", "test_gbm", "--version", "1", "--json").stdout)
     assert data["metrics"] == again["metrics"]
     assert data["aliases"] == ["production"]

@@ -22,7 +22,10 @@ select
     versions.label,
     inputs.feature_set,
     versions.n_symbols,
-    specs.document as specification
+    specs.document as specification,
+    versions.label_set,
+    versions.label_set_version,
+    versions.thresholds
 from {{ source('ml', 'versions') }} as versions
 inner join {{ source('ml', 'specs') }} as specs on versions.spec_sha256 = specs.sha256
 inner join {{ source('ml', 'version_inputs') }} as inputs
