@@ -78,7 +78,7 @@ def forecast(
         typer.echo(json.dumps(_as_data(moment, report.versions, skills, forecasts)))
         return
     if forecasts:
-        _show_table(forecasts[:_SHOWN])
+        _show_tables(forecasts[:_SHOWN])
         if len(forecasts) > _SHOWN:
             typer.echo(f"{_SHOWN} of {len(forecasts):,}; the view ml_forecasts has them all.")
     for each in report.versions:
@@ -135,34 +135,34 @@ def _summary(each: VersionForecasts) -> str:
     )
 
 
-def _show_table(forecasts: list[Forecast]) -> None:
+def _show_tables(forecasts: list[Forecast]) -> None:
+    """Print a table for each model, in 80 columns."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        box=SIMPLE, padding=(0, 0, 0, 1), title="Return until the horizon ends, in percent", title_justify="left"
-    )
-    several = len({each.version for each in forecasts}) > 1
-    for heading in ("symbol", "bars", "as of", "until", "p10", "p50", "p90", "direction", "sure", *["model"] * several):
-        right = heading in {"bars", "p10", "p50", "p90", "sure"}
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
-    for each in forecasts:
-        table.add_row(
-            plain(each.ticker),
-            str(each.horizon),
-            _moment(each.as_of, is_dated=each.is_dated),
-            _moment(each.target_ts, is_dated=each.is_dated),
-            *(f"{100 * value:+.2f}" for value in (each.p10, each.p50, each.p90)),
-            each.direction,
-            f"{each.probability:.0%}",
-            *[plain(each.version)] * several,
-        )
-    Console().print(table)
+    for version in dict.fromkeys(each.version for each in forecasts):
+        title = f"{plain(version)}: return until the horizon ends, in percent"
+        table = Table(box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False, title=title, title_justify="left")
+        for heading in ("symbol", "bars", "as of", "until", "p10", "p50", "p90", "direction", "sure"):
+            right = heading in {"bars", "p10", "p50", "p90", "sure"}
+            table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+        for each in (each for each in forecasts if each.version == version):
+            table.add_row(
+                plain(each.ticker),
+                str(each.horizon),
+                _moment(each.as_of, is_dated=each.is_dated),
+                _moment(each.target_ts, is_dated=each.is_dated),
+                *(f"{100 * value:+.2f}" for value in (each.p10, each.p50, each.p90)),
+                each.direction,
+                f"{each.probability:.0%}",
+            )
+        Console().print(table)
 
 
 def _moment(moment: datetime, *, is_dated: bool) -> str:
-    return f"{moment:%Y-%m-%d}" if is_dated else f"{moment:%Y-%m-%d %H:%M}"
+    """Return the moment as the table has room for it: a date, or day and time, UTC."""
+    return f"{moment:%Y-%m-%d}" if is_dated else f"{moment:%m-%d %H:%M}"
 
 
 def _as_data(

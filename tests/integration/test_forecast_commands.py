@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from small_world import register
 from sqlalchemy import text
 from technical import HORIZONS, TECHNICAL_FEATURES
 
+from mlops.cli.forecast import _show_tables
+from mlops.domain import ModelVersion
+from mlops.forecasting import Forecast
 from mlops.warehouse import Warehouse
 
 FORECASTLE = Path(sys.executable).with_name("forecastle")
@@ -100,6 +104,27 @@ def test_the_three_commands_say_what_is_stored(featured: Warehouse) -> None:
     printed = forecastle(featured, "drift", "--as-of", days[6].isoformat()).stdout
     assert "Population stability index, the highest first" in printed
     assert "symbols 5 insufficient" in printed
+
+
+def test_each_model_has_a_table_of_its_own_in_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    moment = datetime(2017, 6, 30, 20, tzinfo=UTC)
+    daily = Forecast(
+        ticker="GOOGLE", timeframe="d1", is_dated=True, horizon=20, as_of=moment, target_ts=moment, p10=-0.1234,
+        p50=0.0123, p90=0.1234, direction="BULLISH", probability=0.99, version=ModelVersion("stocks_d1", 12),
+    )  # fmt: skip
+    hourly = replace(daily, timeframe="h1", is_dated=False, version=ModelVersion("fx_h1", 3))
+    _show_tables([daily, hourly, daily])
+    printed = capsys.readouterr().out
+    assert [line.strip() for line in printed.splitlines() if " v" in line] == [
+        "stocks_d1 v12: return until the horizon ends, in percent",
+        "fx_h1 v3: return until the horizon ends, in percent",
+    ]
+    assert printed.count("GOOGLE") == 3
+    assert printed.count("06-30 20:00") == 2
+    assert all("…" not in line and len(line.rstrip()) <= 80 for line in printed.splitlines())
 
 
 @pytest.mark.parametrize(
