@@ -59,7 +59,7 @@ def list_models(
     for name, of_model in groupby(versions, key=lambda version: version.name.model):
         listed = list(of_model)
         horizons = sorted({horizon for version in listed for horizon in version.horizons})
-        title = f"{plain(name)}: skill over naive of the MAE on the test part, in %, by horizon"
+        title = f"{plain(name)}: skill of MAE on the test part, %"
         table = Table(box=SIMPLE, padding=(0, 1, 0, 0), title=title, title_justify="left")
         table.add_column("v", justify="right")
         for heading in ("candidate", "label", "stage", "as of"):

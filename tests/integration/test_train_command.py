@@ -52,7 +52,7 @@ def test_train_prints_how_good_the_model_is_and_models_keeps_saying_so(featured:
     promoted = run(featured, "models", "promote", "test_gbm", "--version", "1", "--reason", "It is all there is.")
     assert promoted.output == "test_gbm v1 is in production.\n"
     listed = run(featured, "models", "list").output
-    assert "test_gbm: skill over naive of the MAE on the test part, in %, by horizon" in listed
+    assert "test_gbm: skill of MAE on the test part, %" in listed
     skills = [f"{100 * again['metrics']['test'][horizon]['mae']['skill']:+.1f}" for horizon in ("1", "5")]
     assert listed.splitlines()[4].split() == ["1", "gbm", "1.0.0", "production", "2012-06-30", *skills]
     assert max(map(len, listed.splitlines())) <= 80
