@@ -18,32 +18,38 @@ WITH judges AS (
     FROM ml.versions AS v
     CROSS JOIN LATERAL unnest(v.horizons, v.thresholds) AS h (horizon, threshold)
 ),
+-- Both by themselves, and every label set looked up that there is: with the versions joined in here the planner takes what is
+-- open for next to nothing, and by the index of the table it looked each bar up among all that are as old.
+open_forecasts AS MATERIALIZED (
+    SELECT model, version, symbol_id, timeframe, horizon, as_of, ts FROM ml.unresolved WHERE as_of < :as_of
+),
 open_bars AS MATERIALIZED (
-    SELECT DISTINCT v.label_set, v.label_set_version, u.symbol_id, u.timeframe, u.ts
-    FROM ml.unresolved AS u
-    JOIN ml.versions AS v USING (model, version)
-    WHERE u.as_of < :as_of
+    SELECT DISTINCT symbol_id, timeframe, ts FROM open_forecasts
 ),
 known AS MATERIALIZED (
     SELECT
         l.label_set, l.label_set_version, l.symbol_id, l.timeframe, l.ts, h.horizon, h.forward_return, h.known_at,
         l.recorded_at
     FROM open_bars AS b
-    JOIN labels.vectors AS l USING (label_set, label_set_version, symbol_id, timeframe, ts)
+    JOIN labels.vectors AS l USING (symbol_id, timeframe, ts)
     CROSS JOIN LATERAL unnest(l.horizons, l.forward_returns, l.known_ats) AS h (horizon, forward_return, known_at)
     WHERE l.ts >= (SELECT min(ts) FROM open_bars) AND h.known_at <= :as_of
+),
+answered AS MATERIALIZED (
+    SELECT f.model, f.version, f.as_of, k.*
+    FROM known AS k
+    JOIN open_forecasts AS f USING (symbol_id, timeframe, ts, horizon)
 ),
 -- Materialized, so that each prediction is looked up by its whole key: the planner thinks that almost nothing is due.
 due AS MATERIALIZED (
     SELECT
-        u.model, u.version, u.as_of, k.*,
+        a.*,
         CASE
-            WHEN k.forward_return > j.threshold THEN 'BULLISH'
-            WHEN k.forward_return < -j.threshold THEN 'BEARISH'
+            WHEN a.forward_return > j.threshold THEN 'BULLISH'
+            WHEN a.forward_return < -j.threshold THEN 'BEARISH'
             ELSE 'NEUTRAL'
         END AS direction
-    FROM known AS k
-    JOIN ml.unresolved AS u USING (symbol_id, timeframe, ts, horizon)
+    FROM answered AS a
     JOIN judges AS j USING (model, version, label_set, label_set_version, horizon)
 ),
 resolved AS (
