@@ -12,7 +12,7 @@ HORIZONS = (1, 5, 10, 20)
 """How many bars ahead there are labels for, of every timeframe that is shorter than a week."""
 
 DAILY_BARS = Timeframe("d1", timedelta(days=1), "session", HORIZONS, (0.005, 0.011, 0.016, 0.022))
-FORWARD = LabelSet("forward", "forward-1", "labels.forward", HORIZONS, DAILY_BARS.thresholds)
+FORWARD = LabelSet("forward", "forward-1", "labels.forward", DAILY_BARS)
 
 TECHNICAL_FEATURES: tuple[str, ...] = (
     "return_1", "return_5", "return_10", "return_20",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, text
@@ -15,7 +16,7 @@ from mlops.checks.quarantine import quarantine
 from mlops.checks.report import CheckReport, CheckResult
 from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite, expected_of
 from mlops.checks.validation import Verdict
-from mlops.domain import DAILY, DAILY_SUITES, Role
+from mlops.domain import DAILY, DAILY_SUITES, Role, Timeframe
 from mlops.exceptions import ChecksError, FeaturesError, WarehouseError, WarehouseUnreachableError
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.feature_sets import FeatureSet, read_feature_sets
@@ -29,6 +30,8 @@ BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 """A moment before every bar: `since` for a check of the whole history."""
 
 _SHOWN = 3
+
+_BUILD = "Build them: `forecastle features build`"
 
 
 def run(
@@ -99,8 +102,8 @@ def run_suites(
         window = connection.execute(sql("checks", "window"), {"as_of": as_of, "calendar": bars.calendar}).one()
         read = {"run_id": run_id, "timeframe": timeframe}
         wanted = connection.execute(sql("checks", "sets_read"), read).all()
-        feature_sets = read_feature_sets(connection)
-        label_sets = _label_sets(connection, timeframe, [row.name for row in wanted if row.kind == "label_set"])
+        feature_sets = _feature_sets(connection, [row.name for row in wanted if row.kind == "feature_set"])
+        label_sets = _label_sets(connection, bars, [row.name for row in wanted if row.kind == "label_set"])
     parameters = Parameters(
         as_of=as_of,
         timeframe=bars,
@@ -110,22 +113,13 @@ def run_suites(
         year_start=window.year_start,
         horizons=next((tuple(row.horizons) for row in wanted if row.horizons is not None), None),
     )
-    features = [row.name for row in wanted if row.kind == "feature_set"] or [*feature_sets] or [""]
     results: list[CheckResult] = []
     with validation.reading(warehouse.url) as source:
         for suite in chosen:
-            for name in features if suite.each == "feature_set" else features[:1]:
-                for label_set in label_sets if suite.each == "label_set" else label_sets[:1]:
-                    results.extend(
-                        _looked_at(
-                            warehouse,
-                            source,
-                            suite,
-                            parameters,
-                            features=(name, feature_sets.get(name)),
-                            label_set=label_set,
-                        )
-                    )
+            of_features = feature_sets if suite.each == "feature_set" else feature_sets[:1]
+            of_labels = label_sets if suite.each == "label_set" else label_sets[:1]
+            for features, labels in product(of_features, of_labels):
+                results.extend(_looked_at(warehouse, source, suite, parameters, features=features, labels=labels))
     judged: Sequence[CheckResult] = results
     if any(result.symbols_at_fault for result in results):
         judged = quarantine(results, _symbols_checked(warehouse, parameters))
@@ -134,7 +128,16 @@ def run_suites(
     return report
 
 
-def _label_sets(connection: Connection, timeframe: str, wanted: Sequence[str]) -> list[LabelSet | str]:
+def _feature_sets(connection: Connection, wanted: Sequence[str]) -> list[FeatureSet | str]:
+    """Return the feature sets `wanted`, or all where none is: each as it is built, or why it cannot be looked at."""
+    there = read_feature_sets(connection)
+    found: list[FeatureSet | str] = [
+        there.get(name, f"there is no feature set {name}. {_BUILD}") for name in wanted or there
+    ]
+    return found or [f"there are no features yet. {_BUILD}"]
+
+
+def _label_sets(connection: Connection, timeframe: Timeframe, wanted: Sequence[str]) -> list[LabelSet | str]:
     """Return the label sets `wanted`, or all where none is: each as it is built, or why it cannot be looked at."""
     found: list[LabelSet | str] = []
     for name in wanted or label_set_relations(connection):
@@ -142,7 +145,7 @@ def _label_sets(connection: Connection, timeframe: str, wanted: Sequence[str]) -
             found.append(read_label_set(connection, name, timeframe))
         except FeaturesError as error:
             found.append(str(error))
-    return found or ["there are no labels yet. Build them: `forecastle features build`"]
+    return found or [f"there are no labels yet. {_BUILD}"]
 
 
 def _looked_at(
@@ -151,19 +154,18 @@ def _looked_at(
     suite: Suite,
     parameters: Parameters,
     *,
-    features: tuple[str, FeatureSet | None],
-    label_set: LabelSet | str,
+    features: FeatureSet | str,
+    labels: LabelSet | str,
 ) -> list[CheckResult]:
-    """Return what the suite finds in one feature set, by its name, and one label set: none of them may be missing."""
-    name, feature_set = features
-    if suite.is_of_features and feature_set is None:
-        what = f"there is no feature set {name}" if name else "there are no features yet"
-        return [_not_built(suite, "features.catalog", f"{what}. Build them: `forecastle features build`")]
-    if suite.is_of_labels and isinstance(label_set, str):
-        return [_not_built(suite, "labels.catalog", label_set)]
-    labels = None if isinstance(label_set, str) else label_set
-    of_these = replace(parameters, feature_set=feature_set, label_set=labels)
-    return list(_run_suite(warehouse, source, expected_of(suite, feature_set, labels), of_these))
+    """Return what the suite finds in one feature set and one label set, where it names any: none may be missing."""
+    if suite.is_of_features and isinstance(features, str):
+        return [_not_built(suite, "features.catalog", features)]
+    if suite.is_of_labels and isinstance(labels, str):
+        return [_not_built(suite, "labels.catalog", labels)]
+    feature_set = None if isinstance(features, str) else features
+    label_set = None if isinstance(labels, str) else labels
+    of_these = replace(parameters, feature_set=feature_set, label_set=label_set)
+    return list(_run_suite(warehouse, source, expected_of(suite, feature_set, label_set), of_these))
 
 
 def _not_built(suite: Suite, catalog: str, why: str) -> CheckResult:

@@ -92,7 +92,7 @@ def bars(
     as_json: AsJson = False,
 ) -> None:
     """Take bars in: new ones are added, corrected ones replaced (what they were is kept), untrue ones rejected."""
-    from mlops.sources import ingest_bars
+    from mlops.sources import FileSource, ingest_bars
 
     days = (first.date() if first else None), (last.date() if last else None)
     chosen = _bar_source(file, source, symbols=symbol or [], days=days, timeframe=timeframe, mapped=mapped)
@@ -107,7 +107,7 @@ def bars(
                 asset_class=asset_class,
                 timezone=timezone,
             )
-    _say(ingested, as_json=as_json, ignored=getattr(chosen, "ignored", ()))
+    _say(ingested, as_json=as_json, ignored=chosen.ignored if isinstance(chosen, FileSource) else ())
 
 
 @ingest_app.command()

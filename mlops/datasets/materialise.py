@@ -68,12 +68,12 @@ def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetim
         FeaturesError: the spec's feature set or label set is not built, or the latter for other horizons.
     """
     feature_set = read_feature_set(connection, spec.feature_set)
-    label_set = read_label_set(connection, spec.label_set, spec.timeframe)
+    label_set = read_label_set(connection, spec.label_set, read_timeframe(connection, spec.timeframe))
     wanted = {
         "feature_set": feature_set.name,
         "timeframe": spec.timeframe,
         "as_of": as_of,
-        "date_unit": read_timeframe(connection, spec.timeframe).date_unit,
+        "date_unit": label_set.timeframe.date_unit,
         "label_set": label_set.name,
         "places": [1 + place for place in label_set.places(spec.horizons)],
         "universe": spec.universe.model_dump_json(exclude={"list"}, exclude_none=True),

@@ -1,7 +1,8 @@
 -- What there is to forecast from as of :as_of, and when each horizon ends by the trading calendar.
 -- Grain: one row per symbol of :symbol_ids that has a row of :feature_set known by then: its newest one.
 --
--- sessions_behind: sessions (of weekly bars, weeks: as :calendar says) of its exchange that closed by :as_of and after the session of the bar.
+-- sessions_behind: sessions (of weekly bars, weeks: as :calendar says) of its exchange that closed by :as_of and after the
+-- session of the bar.
 -- targets: for each of :horizons, in their order, the close of the bar that many bars ahead; NULL where the calendar
 -- does not reach so far. Bars of the timeframe are laid out from the open of each session, shifted as the bar at hand
 -- is from the open of its own, and the last one ends with the session. So an intraday horizon crosses the night as the

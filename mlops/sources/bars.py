@@ -68,10 +68,7 @@ def ingest_bars(
             refuse_if_hopeless(source.name, staging.n_faults, staging.n_read)
         staging.finish(source.name)
         new, changed, rejected, waiting = _take_over(connection, staging, ticket)
-        newest = None
-        if staging.timeframe is not None and staging.first is not None:
-            span = {"timeframe": staging.timeframe.name, "first": staging.first, "last": staging.last}
-            newest = connection.execute(sql("sources", "newest_bar"), span).scalar_one_or_none()
+        span = {"timeframe": staging.timeframe_name, "first": staging.first, "last": staging.last}
         return report(
             connection,
             ticket,
@@ -80,9 +77,9 @@ def ingest_bars(
             changed=changed,
             rejected=rejected,
             sha256=source.sha256,
-            timeframe=staging.timeframe.name if staging.timeframe else None,
+            timeframe=staging.timeframe_name,
             waiting=waiting,
-            newest=newest,
+            newest=connection.execute(sql("sources", "newest_bar"), span).scalar_one_or_none(),
         )
 
 
@@ -96,7 +93,7 @@ def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> t
     waiting = Waiting()
     if staging.first is not None:
         parameters = ticket.parameters | {
-            "timeframe": staging.timeframe.name if staging.timeframe else None,
+            "timeframe": staging.timeframe_name,
             "now": staging.terms.now,
             "waits_until": staging.terms.waits_until,
             "not_yet": NOT_YET,

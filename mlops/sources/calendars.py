@@ -53,7 +53,6 @@ class Sessions:
 
         if self.rule == "week":
             days = mondays(days)
-
         if not len(self.days):
             return np.full(len(days), -1)
         at = np.minimum(np.searchsorted(self.days, days), len(self.days) - 1)

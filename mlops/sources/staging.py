@@ -53,6 +53,11 @@ class BarStaging:
         return column in self.columns
 
     @property
+    def timeframe_name(self) -> str | None:
+        """What its bars are called; None as long as that is neither said nor told from rows."""
+        return self.timeframe.name if self.timeframe else None
+
+    @property
     def has_known_symbols(self) -> bool:
         """Whether a symbol is in market.symbols already, and so may have bars."""
         return any(symbol.symbol_id is not None for symbol in self.symbols.values())

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from mlops.domain import Timeframe
 from mlops.exceptions import FeaturesError
 from mlops.warehouse.queries import sql
-from mlops.warehouse.timeframes import read_timeframe
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,18 @@ class LabelSet:
         name: as specifications have it.
         version: names the definition of the labels.
         relation: their table, as `schema.relation`.
-        horizons: bars ahead, ascending, in the order of labels.vectors.
-        thresholds: for each horizon, beyond which return, as a fraction, a direction is BULLISH or BEARISH.
+        timeframe: whose horizons they have, in the order of labels.vectors, and whose thresholds.
     """
 
     name: str
     version: str
     relation: str
-    horizons: tuple[int, ...]
-    thresholds: tuple[float, ...]
+    timeframe: Timeframe
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """Bars ahead, ascending, in the order of labels.vectors."""
+        return self.timeframe.horizons
 
     def places(self, horizons: tuple[int, ...]) -> tuple[int, ...]:
         """Return where `horizons`, each of them one of this set, stand in its arrays; the first place is 0."""
@@ -38,7 +41,7 @@ class LabelSet:
 
     def thresholds_of(self, horizons: tuple[int, ...]) -> tuple[float, ...]:
         """Return the thresholds of `horizons`, each of them one of this set."""
-        return tuple(self.thresholds[place] for place in self.places(horizons))
+        return tuple(self.timeframe.thresholds[place] for place in self.places(horizons))
 
 
 def label_set_relations(connection: Connection) -> dict[str, str]:
@@ -46,13 +49,11 @@ def label_set_relations(connection: Connection) -> dict[str, str]:
     return {row.label_set: row.relation for row in connection.execute(sql("warehouse", "label_sets"))}
 
 
-def read_label_set(connection: Connection, name: str, timeframe: str) -> LabelSet:
+def read_label_set(connection: Connection, name: str, timeframe: Timeframe) -> LabelSet:
     """Return the label set `name` for bars of `timeframe`.
 
-    Raises FeaturesError where it is not built, or built before the timeframe's horizons were changed, and
-    TimeframeError where there is no such timeframe.
+    Raises FeaturesError where it is not built, or built before the timeframe's horizons were changed.
     """
-    declared = read_timeframe(connection, timeframe)
     found = label_set_relations(connection)
     if name not in found:
         there = f"There are: {', '.join(found)}." if found else "There are none yet."
@@ -62,13 +63,12 @@ def read_label_set(connection: Connection, name: str, timeframe: str) -> LabelSe
             label_set=name,
         )
     newest = connection.execute(
-        sql("warehouse", "label_set_built"), {"label_set": name, "timeframe": timeframe}
+        sql("warehouse", "label_set_built"), {"label_set": name, "timeframe": timeframe.name}
     ).one_or_none()
-    if newest is not None and tuple(newest.horizons) != declared.horizons:
+    if newest is not None and tuple(newest.horizons) != timeframe.horizons:
         raise FeaturesError(
-            f"The labels of {timeframe} were built for other horizons than market.timeframes has now. Build them "
+            f"The labels of {timeframe.name} were built for other horizons than market.timeframes has now. Build them "
             "again: `forecastle features build`.",
             label_set=name,
         )
-    version = newest.label_set_version if newest else ""
-    return LabelSet(name, version, found[name], declared.horizons, declared.thresholds)
+    return LabelSet(name, newest.label_set_version if newest else "", found[name], timeframe)

@@ -2,9 +2,9 @@
   How far each hypertable has read each of its sources, in features.watermarks: one row per hypertable and source. Which it
   reads stands in its `meta`, as `reads`: market.bars, where nothing is said.
 
-  `recorded_at` of a source, and the moment at which a bar is deleted, grow in commit order, so "everything up to the newest that was there
-  before the build began" is exact: what is committed meanwhile is at worst read twice. The mark moves in the transaction
-  of the build.
+  `recorded_at` of a source, and the moment at which a bar is deleted, grow in commit order, so "everything up to the newest
+  that was there before the build began" is exact: what is committed meanwhile is at worst read twice. The mark moves in the
+  transaction of the build.
 -#}
 {% macro watermarks_relation() -%}
     {{ return(api.Relation.create(

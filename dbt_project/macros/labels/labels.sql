@@ -14,19 +14,19 @@
     {{ return(found) }}
 {%- endmacro %}
 
-{#- An expression that has another text for each choice of horizons: `caller` gives it, and is given the horizons. -#}
-{% macro by_horizons() -%}
+{#- An expression that has another text for each of `there`, timeframes: `caller` gives it, and is given the horizons. -#}
+{% macro by_horizons(there) -%}
     case timeframe
-        {% for each in timeframes() -%}
+        {% for each in there -%}
         when '{{ each.timeframe }}' then {{ caller(each.horizons) }}
         {% endfor -%}
     end
 {%- endmacro %}
 
-{#- How far ahead the labels of any timeframe look, in bars. -#}
-{% macro longest_horizon() -%}
+{#- How far ahead the labels of any of `there`, timeframes, look, in bars. -#}
+{% macro longest_horizon(there) -%}
     {% set longest = [1] %}
-    {% for each in timeframes() %}
+    {% for each in there %}
         {% do longest.append(each.horizons | max) %}
     {% endfor %}
     {{ return(longest | max) }}
@@ -38,6 +38,7 @@
   be NULL where there is no bar that far ahead. `version` names its definition.
 -#}
 {% macro labels_ahead(target, version) -%}
+{%- set there = timeframes() -%}
 with
 {% if is_incremental() %}
 -- The bars that this table has not seen yet: their own labels, and those of the bars before, look at them.
@@ -68,7 +69,7 @@ series as (
                     and before.timeframe = changed.timeframe
                     and before.ts < changed.first_ts
                 order by before.ts desc
-                limit {{ longest_horizon() }}
+                limit {{ longest_horizon(there) }}
             )
             union all
             select *
@@ -86,7 +87,7 @@ series as (
                     and after.timeframe = changed.timeframe
                     and after.ts > changed.last_ts
                 order by after.ts
-                limit {{ longest_horizon() }}
+                limit {{ longest_horizon(there) }}
             )
         ) as bars
     ) as bars
@@ -110,7 +111,7 @@ ahead as (
         ts[bar] as ts,
         known_at[bar] as as_of,
         -- Of the bars up to the end of the longest horizon that is known: one inserted among them moves that end.
-        {% call(horizons) by_horizons() -%}
+        {% call(horizons) by_horizons(there) -%}
         case
             {% for horizon in horizons | reverse -%}
             when bar + {{ horizon }} <= n_bars then greatest(
@@ -122,13 +123,13 @@ ahead as (
             else recorded_at[bar]
         end
         {%- endcall %} as recorded_at,
-        {% call(horizons) by_horizons() -%}
+        {% call(horizons) by_horizons(there) -%}
         '{ {{- horizons | join(',') -}} }'::integer []
         {%- endcall %} as horizons,
-        {% call(horizons) by_horizons() -%}
+        {% call(horizons) by_horizons(there) -%}
         array[{% for horizon in horizons %}{{ target | replace('H', horizon) }}{{ ", " if not loop.last }}{% endfor %}]
         {%- endcall %} as forward_returns,
-        {% call(horizons) by_horizons() -%}
+        {% call(horizons) by_horizons(there) -%}
         array[{% for horizon in horizons %}known_at[bar + {{ horizon }}]{{ ", " if not loop.last }}{% endfor %}]
         {%- endcall %} as known_ats
     from series
