@@ -196,7 +196,7 @@ def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: P
     for each in suite.expectations:
         batch, verdict = suite.batches[each.batch], verdicts[each.name]
         query = faults.query(each, batch, parameters)
-        observed, n, first_rows = _observed(warehouse, each, verdict, query, sizes[each.batch])
+        observed, n, first_rows, symbols = _observed(warehouse, each, verdict, query, sizes[each.batch])
         yield CheckResult(
             suite=suite.suite,
             expectation=each.name,
@@ -207,7 +207,7 @@ def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: P
             why=each.why,
             query=query,
             first_rows=first_rows,
-            symbols_at_fault=_symbols(warehouse, query) if n and each.quarantines else {},
+            symbols_at_fault=symbols,
         )
 
 
@@ -219,42 +219,45 @@ def _arguments(expectation: Expectation, batch: Batch, parameters: Parameters) -
 
 def _observed(
     warehouse: Warehouse, expectation: Expectation, verdict: Verdict, query: str, size: int | None
-) -> tuple[str, int, tuple[str, ...]]:
-    """Return what was observed, as text; how many rows are at fault; and the first of them."""
+) -> tuple[str, int, tuple[str, ...], dict[int, int]]:
+    """Return what was observed, as text; how many rows are at fault; the first of them; and how many of each symbol."""
     if verdict.error is not None:
-        return f"could not be checked: {verdict.error}", 0, ()
+        return f"could not be checked: {verdict.error}", 0, (), {}
     if expectation.type == ROW_COUNT:
-        return f"{verdict.n or 0:,} rows", 0, ()
+        return f"{verdict.n or 0:,} rows", 0, (), {}
     if verdict.success:
-        return "0 rows at fault" + ("" if size is None else f" of {size:,} rows"), 0, ()
+        return "0 rows at fault" + ("" if size is None else f" of {size:,} rows"), 0, (), {}
     try:
-        n, first_rows = _show(warehouse, query)
+        n, first_rows, symbols = _show(warehouse, query, by_symbol=expectation.quarantines)
     except WarehouseUnreachableError:
         raise
     except WarehouseError as error:
-        return f"could not be checked: {error}", 0, ()
-    return f"{n:,} row{'' if n == 1 else 's'} at fault", n, first_rows
+        return f"could not be checked: {error}", 0, (), {}
+    return f"{n:,} row{'' if n == 1 else 's'} at fault", n, first_rows, symbols
 
 
-def _show(warehouse: Warehouse, query: str) -> tuple[int, tuple[str, ...]]:
-    """Return how many rows are at fault and the first of them, as text."""
-    # Nothing to bind: the query is the suite's, and Parameters made its values literals.
-    counted = text(f"SELECT count(*) OVER () AS n, fault.* FROM ({query}) AS fault LIMIT {_SHOWN}")  # noqa: S608
+def _show(warehouse: Warehouse, query: str, *, by_symbol: bool) -> tuple[int, tuple[str, ...], dict[int, int]]:
+    """Return how many rows are at fault, the first of them as text, and, where asked, how many of each symbol."""
+    symbols = (
+        "(SELECT jsonb_object_agg(symbol_id, n) FROM (SELECT symbol_id, count(*) AS n FROM fault GROUP BY 1) AS s)"
+    )
+    # Nothing to bind: the query is the suite's, and Parameters made its values literals. It runs once for all three.
+    counted = text(
+        f"WITH fault AS MATERIALIZED ({query}) "  # noqa: S608
+        f"SELECT (SELECT count(*) FROM fault), {symbols if by_symbol else 'NULL'}, fault.* FROM fault LIMIT {_SHOWN}"
+    )
     with warehouse.begin(Role.WORKER) as connection:
         result = connection.execute(counted)
-        names = list(result.keys())[1:]
+        names = list(result.keys())[2:]
         rows = result.all()
-    shown = (zip(names, row[1:], strict=True) for row in rows)
-    return (rows[0][0] if rows else 0), tuple(
-        ", ".join(f"{name}={_shown(value)}" for name, value in row) for row in shown
+    if not rows:
+        return 0, (), {}
+    shown = (zip(names, row[2:], strict=True) for row in rows)
+    return (
+        rows[0][0],
+        tuple(", ".join(f"{name}={_shown(value)}" for name, value in row) for row in shown),
+        {int(symbol_id): n for symbol_id, n in sorted((rows[0][1] or {}).items(), key=lambda item: int(item[0]))},
     )
-
-
-def _symbols(warehouse: Warehouse, query: str) -> dict[int, int]:
-    """Return how many rows are at fault by symbol."""
-    counted = text(f"SELECT symbol_id, count(*) AS n FROM ({query}) AS fault GROUP BY symbol_id ORDER BY 1")  # noqa: S608
-    with warehouse.begin(Role.WORKER) as connection:
-        return {row.symbol_id: row.n for row in connection.execute(counted)}
 
 
 def _symbols_checked(warehouse: Warehouse, parameters: Parameters) -> int:

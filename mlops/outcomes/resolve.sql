@@ -6,7 +6,7 @@
 -- market.timeframes has by now.
 --
 -- Resolving is bounded by what is open: each open bar is looked up once, and the oldest bounds what is read at all. The
--- triggers on ml.outcomes take what is resolved out of ml.unresolved.
+-- triggers on ml.outcomes take what is resolved out of ml.unresolved, and add it up in ml.outcome_totals.
 --
 -- Correcting is bounded by what was rebuilt. recorded_at grows in the order in which bars were committed, and labels are
 -- rebuilt in one transaction: what was rebuilt since the last time was recorded after every label of the set that was
@@ -55,12 +55,19 @@ due AS MATERIALIZED (
 resolved AS (
     INSERT INTO ml.outcomes (
         model, version, symbol_id, timeframe, horizon, as_of, ts, actual, actual_direction, error, naive_error,
-        hit, covered, known_at, recorded_at, resolved_at
+        hit, covered, confidence, quantiles_below, known_at, recorded_at, resolved_at
     )
     SELECT
         p.model, p.version, p.symbol_id, p.timeframe, p.horizon, p.as_of, p.ts, d.forward_return, d.direction,
         p.p50 - d.forward_return, -d.forward_return, p.direction = d.direction,
-        d.forward_return BETWEEN p.p10 AND p.p90, d.known_at, d.recorded_at, statement_timestamp()
+        d.forward_return BETWEEN p.p10 AND p.p90,
+        CASE p.direction
+            WHEN 'BULLISH' THEN p.probability_bullish
+            WHEN 'NEUTRAL' THEN p.probability_neutral
+            ELSE p.probability_bearish
+        END,
+        (p.p10 < d.forward_return)::integer + (p.p50 < d.forward_return)::integer + (p.p90 < d.forward_return)::integer,
+        d.known_at, d.recorded_at, statement_timestamp()
     FROM due AS d
     JOIN ml.predictions AS p USING (model, version, symbol_id, timeframe, horizon, as_of)
     ORDER BY p.model, p.version, p.symbol_id, p.timeframe, p.horizon, p.as_of
@@ -90,8 +97,10 @@ corrected AS (
     UPDATE ml.outcomes AS o
     SET actual = r.forward_return, actual_direction = r.direction, error = p.p50 - r.forward_return,
         naive_error = -r.forward_return, hit = p.direction = r.direction,
-        covered = r.forward_return BETWEEN p.p10 AND p.p90, known_at = r.known_at, recorded_at = r.recorded_at,
-        resolved_at = statement_timestamp()
+        covered = r.forward_return BETWEEN p.p10 AND p.p90,
+        quantiles_below = (p.p10 < r.forward_return)::integer + (p.p50 < r.forward_return)::integer
+            + (p.p90 < r.forward_return)::integer,
+        known_at = r.known_at, recorded_at = r.recorded_at, resolved_at = statement_timestamp()
     FROM judged AS r, ml.predictions AS p
     WHERE o.model = r.model AND o.version = r.version
       AND o.symbol_id = r.symbol_id AND o.timeframe = r.timeframe AND o.ts = r.ts AND o.horizon = r.horizon

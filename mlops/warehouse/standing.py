@@ -6,6 +6,7 @@ itself those that it created; the extension, and roles that somebody else create
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,9 @@ from mlops.warehouse.queries import sql
 _NOT_ALLOWED = {"42501"}  # insufficient privilege
 _THERE_ALREADY = {"42710", "23505"}  # made meanwhile by a migration of another database: roles are the server's
 
+_OLDEST = 2, 18
+"""The first TimescaleDB whose hypertables have triggers that see all rows of a statement."""
+
 
 def prepare(connection: Connection) -> None:
     """Have TimescaleDB in the database, our roles on the server, and the login a member of each.
@@ -29,6 +33,11 @@ def prepare(connection: Connection) -> None:
     if not login.timescaledb_is_available:
         raise WarehouseError(
             "The server has no TimescaleDB. Install the extension there, or leave out the URL to use the embedded one."
+        )
+    if not _is_at_least(login.timescaledb_version, _OLDEST):
+        raise WarehouseError(
+            f"TimescaleDB is {login.timescaledb_version} here, and Forecastle needs {_OLDEST[0]}.{_OLDEST[1]} or later."
+            " Install it, and have an administrator run: ALTER EXTENSION timescaledb UPDATE;"
         )
     quote = connection.dialect.identifier_preparer.quote
     if not login.owns_database:
@@ -51,6 +60,11 @@ def prepare(connection: Connection) -> None:
     if not login.is_superuser and not all(role.is_ours for role in roles):
         with _or_ask(f"Login {login.login} may not act as Forecastle's roles, which others made", f"{granting};"):
             _run(connection, granting)
+
+
+def _is_at_least(version: str, oldest: tuple[int, int]) -> bool:
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) >= oldest
 
 
 def _run(connection: Connection, statement: str) -> None:

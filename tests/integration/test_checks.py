@@ -408,9 +408,9 @@ def test_a_database_that_goes_away_at_other_moments(
     )
     really = getattr(*where)
 
-    def losing(*arguments: Any) -> Any:
+    def losing(*arguments: Any, **named: Any) -> Any:
         lose_connections(featured, server_url, for_good=True)
-        return really(*arguments)
+        return really(*arguments, **named)
 
     monkeypatch.setattr(*where, losing)
     if moment == "before the checks connect":

@@ -173,16 +173,89 @@ def test_unresolved_is_predictions_without_outcome_even_after_repairs_by_hand(wo
     assert missing == [row[:6] for row in world.rows(OPEN)]
 
 
+def totals(world: World) -> dict[tuple[object, ...], tuple[float, ...]]:
+    """What ml.outcome_totals must hold, added up here from every forecast and what came of it."""
+    found: dict[tuple[object, ...], list[float]] = {}
+    for row in world.rows(JOINED):
+        confidence = getattr(row, f"probability_{row.direction.lower()}")
+        tenth = min(int(10 * confidence), 9)
+        known_on = row.known_at.astimezone(UTC).date()
+        total = found.setdefault((row.model, row.version, row.timeframe, row.horizon, known_on, tenth), [0.0] * 12)
+        for place, added in enumerate(
+            (
+                1, abs(row.p50 - row.actual), abs(row.actual), row.direction == row.actual_direction,
+                row.p10 <= row.actual <= row.p90, row.actual <= row.p10, row.actual <= row.p50, row.actual <= row.p90,
+                row.actual_direction == "BULLISH", row.actual_direction == "NEUTRAL", row.actual_direction == "BEARISH",
+                confidence,
+            )
+        ):  # fmt: skip
+            total[place] += added
+    return {key: pytest.approx(tuple(total), rel=1e-12) for key, total in found.items()}
+
+
+def kept(world: World) -> dict[tuple[object, ...], tuple[float, ...]]:
+    rows = world.rows("SELECT * FROM ml.outcome_totals")
+    return {tuple(row[:6]): tuple(float(value) for value in row[6:]) for row in rows}
+
+
+def test_totals_are_those_of_the_outcomes_whatever_is_corrected_and_deleted(world: World) -> None:
+    for day in range(71, 76):
+        forecast(world.warehouse, world.close_of(day))
+    resolve(world.warehouse, world.close_of(80))
+    first = kept(world)
+    assert first == totals(world)
+    assert len({key[4] for key in first}) > 5, "several days"
+    assert sum(values[0] for values in first.values()) == len(world.rows(OUTCOMES))
+
+    correct(world, "AAPL", 0.25, datetime(2021, 7, 1, tzinfo=UTC))
+    assert resolve(world.warehouse, world.close_of(80)).corrected > 0
+    assert kept(world) == totals(world)
+    assert kept(world) != first
+
+    world.owner("DELETE FROM ml.outcomes WHERE horizon = 1")
+    assert kept(world) == totals(world)
+    assert {key[3] for key in kept(world)} == {5, 10}, "nothing is left of what is gone"
+    resolve(world.warehouse, world.close_of(80))
+    world.owner("DELETE FROM ml.predictions WHERE as_of = :as_of", as_of=world.close_of(71))
+    assert kept(world) == totals(world)
+
+    world.owner("DELETE FROM ml.predictions")
+    assert kept(world) == {}
+
+
+def test_a_day_of_the_totals_is_that_of_utc(world: World) -> None:
+    """Half past seven in the evening in New York is the next day in UTC, whatever the session's timezone is."""
+    resolve(world.warehouse, world.close_of(75))
+    world.owner("SET LOCAL timezone = 'America/New_York'; UPDATE ml.outcomes SET known_at = '2021-03-01 19:30-05'")
+    assert {key[4].isoformat() for key in kept(world)} == {"2021-03-02"}
+
+
+def test_predictions_are_counted(world: World) -> None:
+    forecast(world.warehouse, world.close_of(71))
+    columns = "model, version, timeframe, as_of"
+    count = f"SELECT {columns}, count(*) FROM ml.predictions GROUP BY {columns} ORDER BY {columns}"
+    counted = "SELECT * FROM ml.prediction_counts ORDER BY 1, 2, 3, 4"
+    assert world.rows(counted) == world.rows(count)
+    assert len(world.rows(counted)) == 2
+    world.owner("DELETE FROM ml.predictions WHERE horizon = 5")
+    assert world.rows(counted) == world.rows(count)
+    world.owner("DELETE FROM ml.predictions WHERE as_of = :as_of", as_of=world.close_of(70))
+    assert world.rows(counted) == world.rows(count)
+    assert len(world.rows(counted)) == 1
+
+
 def test_without_labels_it_says_how_to_build_them(warehouse: Warehouse) -> None:
     with pytest.raises(OutcomesError, match="forecastle features build"):
         resolve(warehouse, datetime(2021, 1, 1, tzinfo=UTC))
 
 
-def test_worker_cannot_write_what_is_unresolved(world: World) -> None:
+def test_worker_cannot_write_what_triggers_write(world: World) -> None:
     for statement in (
         "DELETE FROM ml.unresolved",
         "DELETE FROM ml.outcomes",
         "INSERT INTO ml.unresolved DEFAULT VALUES",
+        "UPDATE ml.outcome_totals SET n = 0",
+        "UPDATE ml.prediction_counts SET n = 0",
     ):
         with pytest.raises(WarehouseError, match="permission denied"), world.warehouse.begin() as connection:
             connection.execute(text(statement))

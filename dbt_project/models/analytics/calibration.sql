@@ -1,23 +1,21 @@
 {%- set quantiles = {'p10': 0.1, 'p50': 0.5, 'p90': 0.9} -%}
 
--- One pass: outcomes are counted by tenth of the probability; each tenth then gives the row of its probability, and its
--- part of the row of each quantile. All keys are in every grouping, so that a filter on model, version, timeframe or
--- horizon reaches the outcomes themselves.
+-- Each tenth of the confidence gives the row of its probability, and its part of the row of each quantile. All keys are
+-- in every grouping, so that a filter on model, version, timeframe or horizon reaches the totals themselves.
 with by_tenth as (
     select
         model,
         version,
         timeframe,
         horizon,
-        least(floor(10 * confidence), 9) / 10 as tenth,
-        count(*) as n,
+        tenth / 10::double precision as tenth,
+        sum(n) as n,
         sum(confidence) as confidence,
-        count(*) filter (where hit) as hits,
+        sum(hits) as hits,
         {% for name in quantiles -%}
-        count(*) filter (where actual <= {{ name }}) as up_to_{{ name }}{{ "," if not loop.last }}
+        sum(up_to_{{ name }}) as up_to_{{ name }}{{ "," if not loop.last }}
         {% endfor %}
-    from {{ ref('model_predictions') }}
-    where actual is not null
+    from {{ source('ml', 'outcome_totals') }}
     group by model, version, timeframe, horizon, tenth
 )
 
@@ -27,7 +25,7 @@ select
     by_tenth.timeframe,
     by_tenth.horizon,
     shown.what,
-    coalesce(shown.quantile, sum(by_tenth.confidence) / sum(by_tenth.n)::double precision) as stated,
+    coalesce(shown.quantile, (sum(by_tenth.confidence) / sum(by_tenth.n))::double precision) as stated,
     (sum(shown.came) / sum(by_tenth.n))::double precision as observed,
     sum(by_tenth.n)::bigint as n,
     shown.tenth

@@ -1,28 +1,35 @@
 {%- set windows = [7, 30, 90] -%}
 {%- set totals = ['n', 'absolute_error', 'naive_absolute_error', 'hits', 'covered', 'majority_hits'] -%}
 
--- One pass: outcomes are summed up per day, the days over each window. All keys are in every grouping, so that a
--- filter on model, version, timeframe or horizon reaches the outcomes themselves.
+-- The totals of each day are summed up over each window. All keys are in every grouping, so that a filter on model,
+-- version, timeframe or horizon reaches the totals themselves.
 with daily as (
     select
-        outcomes.model,
-        outcomes.version,
-        outcomes.timeframe,
-        outcomes.horizon,
-        (outcomes.known_at at time zone 'UTC')::date as day,
-        count(*) as n,
-        sum(abs(outcomes.error)) as absolute_error,
-        sum(abs(outcomes.naive_error)) as naive_absolute_error,
-        count(*) filter (where outcomes.hit) as hits,
-        count(*) filter (where outcomes.covered) as covered,
-        count(*) filter (where outcomes.actual_direction = baselines.majority_class) as majority_hits
-    from {{ source('ml', 'outcomes') }} as outcomes
+        totals.model,
+        totals.version,
+        totals.timeframe,
+        totals.horizon,
+        totals.day,
+        sum(totals.n) as n,
+        sum(totals.absolute_error)::double precision as absolute_error,
+        sum(totals.naive_absolute_error)::double precision as naive_absolute_error,
+        sum(totals.hits) as hits,
+        sum(totals.covered) as covered,
+        sum(
+            case baselines.majority_class
+                when 'BULLISH' then totals.bullish
+                when 'NEUTRAL' then totals.neutral
+                when 'BEARISH' then totals.bearish
+                else 0
+            end
+        ) as majority_hits
+    from {{ source('ml', 'outcome_totals') }} as totals
     left join {{ source('ml', 'baselines') }} as baselines
         on
-            outcomes.model = baselines.model
-            and outcomes.version = baselines.version
-            and outcomes.horizon = baselines.horizon
-    group by outcomes.model, outcomes.version, outcomes.timeframe, outcomes.horizon, day
+            totals.model = baselines.model
+            and totals.version = baselines.version
+            and totals.horizon = baselines.horizon
+    group by totals.model, totals.version, totals.timeframe, totals.horizon, totals.day
 ),
 
 rolled as (
