@@ -1,4 +1,4 @@
--- Features, labels and part of the rows that a run trains and is judged on, packed for `mlops.warehouse.reading`.
+-- Features, labels and subset of the rows that a run trains and is judged on, packed for `mlops.warehouse.reading`.
 -- Grain: one row per symbol, each field an array over the symbol's bars, all in one order; the returns are
 -- those of all horizons of the label set.
 -- Only rows as they were when the run began: one that was rewritten since is missing here, and the reader notices. (A

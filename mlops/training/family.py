@@ -41,7 +41,7 @@ class FittedModel(Protocol):
         """Return rows, [n, features], on which the export might differ from the model: they join the golden set.
 
         Args:
-            middle: a row of the middle of the training part, [features], to vary.
+            middle: a row of the middle of the training subset, [features], to vary.
         """
         ...
 
