@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, text
 
-from mlops.checks import faults, suites, validation
+from mlops.checks import failing_rows, suites, validation
 from mlops.checks.parameters import Parameters
 from mlops.checks.quarantine import quarantine
 from mlops.checks.report import CheckReport, CheckResult
@@ -45,7 +45,7 @@ def run(
 ) -> CheckReport:
     """Run the suites `names` on what was known at `as_of`; keep one row per expectation in monitoring.check_results.
 
-    A fault of a few symbols puts these into quarantine (see `mlops.checks.quarantine`).
+    A failure for a few symbols puts these into quarantine (see `mlops.checks.quarantine`).
 
     `run_id` names the check run; where training_set is among the suites, it is the training run. `timeframe` is d1
     where none is given. Bars from `since` on are looked at, by default those of the last 30 sessions. A failing
@@ -195,7 +195,7 @@ def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: P
         sizes[label] = next((found[each.name].n for each in here if each.type == ROW_COUNT), None)
     for each in suite.expectations:
         batch, verdict = suite.batches[each.batch], verdicts[each.name]
-        query = faults.query(each, batch, parameters)
+        query = failing_rows.query(each, batch, parameters)
         observed, n, first_rows = _observed(warehouse, each, verdict, query, sizes[each.batch])
         yield CheckResult(
             suite=suite.suite,
@@ -213,7 +213,7 @@ def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: P
 
 def _arguments(expectation: Expectation, batch: Batch, parameters: Parameters) -> dict[str, object]:
     if expectation.type == SQL:
-        return {"unexpected_rows_query": faults.query(expectation, batch, parameters)}
+        return {"unexpected_rows_query": failing_rows.query(expectation, batch, parameters)}
     return expectation.kwargs
 
 
@@ -239,7 +239,7 @@ def _observed(
 def _show(warehouse: Warehouse, query: str) -> tuple[int, tuple[str, ...]]:
     """Return how many rows are at fault and the first of them, as text."""
     # Nothing to bind: the query is the suite's, and Parameters made its values literals.
-    counted = text(f"SELECT count(*) OVER () AS n, fault.* FROM ({query}) AS fault LIMIT {_SHOWN}")  # noqa: S608
+    counted = text(f"SELECT count(*) OVER () AS n, failing.* FROM ({query}) AS failing LIMIT {_SHOWN}")  # noqa: S608
     with warehouse.begin(Role.WORKER) as connection:
         result = connection.execute(counted)
         names = list(result.keys())[1:]
@@ -252,7 +252,7 @@ def _show(warehouse: Warehouse, query: str) -> tuple[int, tuple[str, ...]]:
 
 def _symbols(warehouse: Warehouse, query: str) -> dict[int, int]:
     """Return how many rows are at fault by symbol."""
-    counted = text(f"SELECT symbol_id, count(*) AS n FROM ({query}) AS fault GROUP BY symbol_id ORDER BY 1")  # noqa: S608
+    counted = text(f"SELECT symbol_id, count(*) AS n FROM ({query}) AS failing GROUP BY symbol_id ORDER BY 1")  # noqa: S608
     with warehouse.begin(Role.WORKER) as connection:
         return {row.symbol_id: row.n for row in connection.execute(counted)}
 

@@ -120,7 +120,7 @@ def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None)
 
     Raises, once all have been asked, what a version in production failed by; a challenger's failure is in its row:
         NoProductionModelError: nothing (or nothing of `model`) is in production or challenges.
-        GateClosedError: the newest check of one of the daily suites, of a version's timeframe, found a fault; or some
+        GateClosedError: the newest check of one of the daily suites, of a version's timeframe, has failed; or some
             of these suites were checked and others never.
         ArtifactCorruptError: the version's bytes are not those that were registered.
         ForecastingError: a version knows the future of `as_of`, the features in the warehouse are not those that it

@@ -11,8 +11,8 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from mlops import clock
-from mlops.sources.faults import refuse_if_hopeless
 from mlops.sources.layout import BARS, Source, first_taken, readable
+from mlops.sources.rejections import refuse_if_mostly_rejected
 from mlops.sources.report import NOT_YET, Ingested, Ticket, Waiting, report
 from mlops.sources.staging import BarStaging
 from mlops.sources.terms import Terms
@@ -65,7 +65,7 @@ def ingest_bars(
         staging = BarStaging(connection, terms)
         for batch in batches:
             staging.take(batch)
-            refuse_if_hopeless(source.name, staging.n_faults, staging.n_read)
+            refuse_if_mostly_rejected(source.name, staging.n_rejected, staging.n_read)
         staging.finish(source.name)
         new, changed, rejected, waiting = _take_over(connection, staging, ticket)
         span = {"timeframe": staging.timeframe_name, "first": staging.first, "last": staging.last}
@@ -88,7 +88,7 @@ def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> t
 
     Return how many rows are new, changed and rejected, those that wait among the last, and which wait.
     """
-    n_rejected = staging.n_faults
+    n_rejected = staging.n_rejected
     n_new = n_changed = 0
     waiting = Waiting()
     if staging.first is not None:
@@ -112,17 +112,17 @@ def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> t
         n_rejected += run("judge_bars") + run("reject_duplicate_bars")
         if staging.terms.waits_until > staging.terms.now:
             waiting = Waiting.counted(connection, ticket.kind, parameters)
-        refuse_if_hopeless(ticket.source, n_rejected - waiting.n, staging.n_read)
-        n_met = 0
+        refuse_if_mostly_rejected(ticket.source, n_rejected - waiting.n, staging.n_read)
+        n_present = 0
         if staging.has_known_symbols:
-            met = connection.execute(sql("sources", "find_changed_bars"), parameters).one()
-            n_met, n_changed = met.n_met, met.n_changed
+            compared = connection.execute(sql("sources", "find_changed_bars"), parameters).one()
+            n_present, n_changed = compared.n_present, compared.n_changed
         if n_changed:
             run("keep_superseded_bars")
             run("correct_bars")
         if staging.has_new_symbols:
             run("add_symbols")
             run("name_new_symbols")
-        if n_met + n_rejected < staging.n_read:
+        if n_present + n_rejected < staging.n_read:
             n_new = run("add_bars")
     return n_new, n_changed, n_rejected, waiting

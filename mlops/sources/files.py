@@ -73,12 +73,12 @@ class FileSource:
             stream.seek(0)
             n_rows = 0
             for batch in self._content(stream, layout):
-                n_rows += batch.table.num_rows + len(batch.faults)
+                n_rows += batch.table.num_rows + len(batch.rejections)
                 table = batch.table
                 for name, value in self.constants.items():
                     if name not in table.column_names:
                         table = table.append_column(name, pa.repeat(value, table.num_rows))
-                yield Batch(table, batch.faults)
+                yield Batch(table, batch.rejections)
             after = os.fstat(stream.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise SourceError(f"{self.name} was written to while it was read. Try again when it is whole.")
