@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mlops.checks.report import CheckResult
+from mlops.checks.findings import CheckResult
 
 LARGEST_SHARE = 0.05
 """Share of the symbols that may be quarantined; one may always be, as long as another is left."""

@@ -67,7 +67,7 @@ class VersionForecasts:
 
 
 @dataclass(frozen=True, slots=True)
-class ForecastReport:
+class ForecastSummary:
     """What a forecast run did, one entry a version, production first. `as_of`: nothing known after it was used."""
 
     as_of: datetime
@@ -105,7 +105,7 @@ class Forecast:
     version: ModelVersion
 
 
-def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -> ForecastReport:
+def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -> ForecastSummary:
     """Forecast every symbol of its universe with each version that serves, those in production first.
 
     Each version has a transaction and a row of ml.forecast_runs of its own, whatever becomes of it: one that is broken
@@ -146,7 +146,7 @@ def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None)
     gather_statistics(warehouse, "ml.predictions", sum(each.made for each in done))
     if errors:
         raise _of_all(errors)
-    return ForecastReport(as_of=as_of, versions=tuple(done))
+    return ForecastSummary(as_of=as_of, versions=tuple(done))
 
 
 def newest(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -> list[Forecast]:

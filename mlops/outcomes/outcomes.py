@@ -12,7 +12,7 @@ from mlops.warehouse.statistics import gather_statistics
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomesReport:
+class OutcomesSummary:
     """What a run filled in.
 
     Attributes:
@@ -30,7 +30,7 @@ class OutcomesReport:
     overdue: int
 
 
-def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesReport:
+def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesSummary:
     """Fill in the outcome of every open forecast whose label is known at `as_of` (UTC), in one transaction.
 
     A forecast meets the label of its own symbol, timeframe, bar and horizon. Idempotent; two at once wait for each
@@ -46,7 +46,7 @@ def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesReport:
         done = connection.execute(sql("outcomes", "resolve"), {"as_of": as_of}).one()
         left = connection.execute(sql("outcomes", "waiting"), {"as_of": as_of}).one()
     gather_statistics(warehouse, "ml.outcomes", done.resolved + done.corrected)
-    return OutcomesReport(
+    return OutcomesSummary(
         as_of=as_of,
         resolved=done.resolved,
         corrected=done.corrected,

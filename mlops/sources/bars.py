@@ -11,9 +11,9 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from mlops import clock
+from mlops.sources.ingested import NOT_YET, Ingested, Ticket, Waiting, record_ingest
 from mlops.sources.layout import BARS, Source, first_taken, readable
 from mlops.sources.rejections import refuse_if_mostly_rejected
-from mlops.sources.report import NOT_YET, Ingested, Ticket, Waiting, report
 from mlops.sources.staging import BarStaging
 from mlops.sources.terms import Terms
 from mlops.warehouse import Warehouse, sql
@@ -69,7 +69,7 @@ def ingest_bars(
         staging.finish(source.name)
         new, changed, rejected, waiting = _take_over(connection, staging, ticket)
         span = {"timeframe": staging.timeframe_name, "first": staging.first, "last": staging.last}
-        return report(
+        return record_ingest(
             connection,
             ticket,
             read=staging.n_read,

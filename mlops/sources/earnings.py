@@ -10,9 +10,9 @@ from sqlalchemy import Connection, text
 from mlops import clock
 from mlops.exceptions import SourceError
 from mlops.sources.calendars import EARLIEST, extend_sessions
+from mlops.sources.ingested import NOT_YET, Ingested, Ticket, Waiting, record_ingest
 from mlops.sources.layout import EARNINGS, Batch, Source, first_taken, readable
 from mlops.sources.rejections import Rejections, refuse_if_mostly_rejected, save_rejections
-from mlops.sources.report import NOT_YET, Ingested, Ticket, Waiting, report
 from mlops.sources.values import name_error, read_moments, read_numbers, read_text
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
@@ -73,7 +73,7 @@ def ingest_earnings(
         if changed:
             run("keep_superseded_earnings")
             run("correct_earnings")
-        return report(
+        return record_ingest(
             connection,
             ticket,
             read=staging.n_read,

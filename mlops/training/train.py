@@ -19,7 +19,7 @@ from mlops.training.parity import TOLERANCE, golden_set, require_parity
 from mlops.training.references import references
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, and how many of how many steps of it are."""
+"""Called with the stage (`fit`, `export`, `judge`), how many of its steps are done, and how many there are."""
 
 
 def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progress | None = None) -> TrainedModel:
@@ -34,7 +34,7 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
     """
     import numpy as np
 
-    tell = progress or (lambda what, done, total: None)
+    progress = progress or (lambda step, done, total: None)
     chosen = family(spec.family)
     seconds: dict[str, float] = {}
     subsets = {subset: matrix.of(subset) for subset in Subset}
@@ -45,11 +45,11 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
         subsets[Subset.VALIDATION],
         spec.hyperparameters,
         spec.seed,
-        lambda done, total: tell("fit", done, total),
+        lambda done, total: progress("fit", done, total),
     )
     seconds["fit"] = time.perf_counter() - began
 
-    tell("export", 0, 1)
+    progress("export", 0, 1)
     began = time.perf_counter()
     taken = ModelInput("features", "row", spec.feature_set, feature_set_version, matrix.feature_names)
     artifact = fitted.export(taken)
@@ -63,19 +63,19 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
     began = time.perf_counter()
     parity = require_parity(fitted, artifact, golden_set(matrix, fitted))
     seconds["parity"] = time.perf_counter() - began
-    tell("export", 1, 1)
+    progress("export", 1, 1)
 
     began = time.perf_counter()
     scorer = Scorer(artifact)
     metrics: dict[str, dict[str, dict[str, Any]]] = {}
     medians = np.empty((0, len(matrix.horizons)), dtype=np.float32)
     for step, subset in enumerate((Subset.VALIDATION, Subset.TEST)):
-        tell("judge", step, 2)
+        progress("judge", step, 2)
         quantiles, probabilities = scorer.score(subsets[subset].features)
         metrics[subset.value] = evaluate(subsets[subset], subsets[Subset.TRAIN], quantiles, probabilities)
         if subset is Subset.VALIDATION:
             medians = quantiles[:, :, 1]
-    tell("judge", 2, 2)
+    progress("judge", 2, 2)
     seconds["judge"] = time.perf_counter() - began
 
     return TrainedModel(

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from mlops.domain import Role
 from mlops.exceptions import SourceError, TimeframeError
 from mlops.sources import FileSource, Ingested, SampleSource, ingest_bars
-from mlops.sources.report import Waiting
+from mlops.sources.ingested import Waiting
 from mlops.warehouse import Warehouse
 
 HEADER = "symbol,date,open,high,low,close,volume"
