@@ -48,8 +48,8 @@ def named_url(database_url: str | None) -> str | None:
 def resolve_url(database_url: str | None, progress: Progress | None = None) -> str:
     """Return the URL of the database to work on, with its password; the embedded server is started where it is needed.
 
-    `progress` is called with what is being done for that; without it a bar shows it. Raises EmbeddedServerError where it cannot
-    be started.
+    `progress` is called with what is being done for that; without it a bar shows it. Raises EmbeddedServerError where
+    it cannot be started.
     """
     named = named_url(database_url)
     if named:
@@ -68,8 +68,8 @@ def resolve_url(database_url: str | None, progress: Progress | None = None) -> s
 def open_warehouse(database_url: str | None = None, progress: Progress | None = None) -> Warehouse:
     """Return the warehouse to work on. The embedded database is given its tables at its first use.
 
-    `progress` is that of `resolve_url`. Raises EmbeddedServerError where the embedded server cannot run; a server that the user
-    named is not asked yet.
+    `progress` is that of `resolve_url`. Raises EmbeddedServerError where the embedded server cannot run; a server that
+    the user named is not asked yet.
     """
     from mlops.warehouse import Warehouse
 

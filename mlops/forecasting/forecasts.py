@@ -41,7 +41,7 @@ _LONGEST_ERROR = 2000
 
 @dataclass(frozen=True, slots=True)
 class VersionForecasts:
-    """What one version had to say, as counts.
+    """What one version did in a run, as counts.
 
     Attributes:
         role: `production`, or `challenger`.

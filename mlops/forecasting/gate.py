@@ -1,4 +1,4 @@
-"""The gate before a forecast: what the checks have said of the data, and what to do where they said no."""
+"""The gate before a forecast: whether the newest checks of the data passed, and what to do where they failed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NOW = timedelta(minutes=1)
 
 
 def symbols_in_quarantine(connection: Connection, timeframe: str, as_of: datetime) -> frozenset[int]:
-    """Return the symbols that may not be forecast as of `as_of` (UTC), by what was last said of `timeframe`.
+    """Return the symbols that may not be forecast as of `as_of` (UTC), by the newest checks of `timeframe`.
 
     Of each suite the newest check counts, by its as-of and then by when it was made, so that a later check of one suite
-    says nothing of the others. Data that were never checked are not refused: checking is a step of its own. But once
-    one suite was checked, the others are wanted, too.
+    does not replace those of the others. Data that were never checked are not refused: checking is a step of its own.
+    But once one suite was checked, the others are required, too.
 
     Raises:
         GateClosedError: a suite failed for more than a few symbols, or was never checked where others were.

@@ -1,4 +1,4 @@
-"""Hold forecasts against what came, as soon as it is known and not before."""
+"""Compare forecasts with the returns that came true, as soon as these are known and not before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlops.warehouse.statistics import gather_statistics
 
 @dataclass(frozen=True, slots=True)
 class OutcomesSummary:
-    """What a run filled in.
+    """What a run did.
 
     Attributes:
         as_of: UTC; no label known after it was used.
@@ -33,9 +33,9 @@ class OutcomesSummary:
 def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesSummary:
     """Fill in the outcome of every open forecast whose label is known at `as_of` (UTC), in one transaction.
 
-    A forecast meets the label of its own symbol, timeframe, bar and horizon. Idempotent; two at once wait for each
-    other. An outcome whose label changed, because a bar was corrected and the labels were built again, is brought up
-    to date; it keeps its row.
+    A forecast is compared with the label of its own symbol, timeframe, bar and horizon. Idempotent; two at once wait
+    for each other. An outcome whose label changed, because a bar was corrected and the labels were built again, is updated
+    in its row.
 
     Raises OutcomesError where there are no labels to resolve by.
     """

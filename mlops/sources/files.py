@@ -1,4 +1,4 @@
-"""Files of rows: Parquet or CSV, told by their content; a `.csv.gz` is unpacked as it is read."""
+"""Files of rows: Parquet or CSV, recognised by their content; a `.csv.gz` is unpacked as it is read."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class FileSource:
     """A file of bars or earnings.
 
     `mapping` says which column holds which field where the names do not; `symbol` stands for a column of symbols in a
-    file of one. `opened` opens the file where more is to be minded than its name. Nothing is read before `batches`;
-    after it, `ignored` has the names of the columns that no field is in.
+    file of one. `opened` opens the file where its name alone does not do, as in an inbox. Nothing is read before
+    `batches`; after it, `ignored` has the names of the columns that no field is in.
     """
 
     def __init__(

@@ -37,8 +37,8 @@ class Waiting:
 class Ingested(IngestCounts):
     """The counts of one ingest, its id in `market.ingests`, and how many rows were rejected for which reason.
 
-    Where rows wait, the source has to be ingested again. What is wrong with other rows is in `reasons` already, but they
-    are neither counted nor kept as rejected before no row waits any more: else they would be rejected at each try.
+    Where rows wait, the source has to be ingested again. Until then, rows that are wrong are named in `reasons`, but
+    they are neither counted nor kept as rejected, since each further ingest would reject them again.
 
     `newest` is when the market knew the newest bar of the source, UTC; None for rows that are not bars.
     """

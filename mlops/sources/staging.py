@@ -1,4 +1,4 @@
-"""Bars on their way to the temporary tables: read, put into UTC and told apart from what cannot be read."""
+"""Read bars, convert their times to UTC, write them into temporary tables, and reject those that cannot be read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BarStaging:
     def __init__(self, connection: Connection, terms: Terms) -> None:
         self.connection = connection
         self.terms = terms
-        # Told from the first rows where it is not said
+        # Found from the first rows where it is not given
         self.timeframe = None if terms.timeframe is None else read_timeframe(connection, terms.timeframe)
         self.n_read = self.n_rejected = self.n_unreadable_ts = 0
         self.first: datetime | None = None
@@ -54,7 +54,7 @@ class BarStaging:
 
     @property
     def timeframe_name(self) -> str | None:
-        """What its bars are called; None as long as that is neither said nor told from rows."""
+        """The name of the timeframe; None until it is given or found from the rows."""
         return self.timeframe.name if self.timeframe else None
 
     @property
@@ -158,7 +158,7 @@ class BarStaging:
         return self._utc(self._plausible(moments, "known_at", rejections), "known_at", rejections)
 
     def _plausible(self, moments: Moments, name: str, rejections: Rejections) -> Moments:
-        """Leave out what lies beyond any calendar, whatever the timezone; what is future to the minute SQL tells."""
+        """Reject moments outside of any calendar, whatever the timezone; SQL later rejects what is in the future."""
         import numpy as np
 
         too_early = moments.values < np.datetime64(EARLIEST)

@@ -1,4 +1,4 @@
-"""Whether the exported model says what the trained one says, on a golden set that looks for where they might not."""
+"""Whether the exported model forecasts as the trained one does, on a golden set of rows where they might differ."""
 
 from __future__ import annotations
 
