@@ -1,4 +1,4 @@
-"""The outcomes job: what came of the forecasts whose horizon has passed."""
+"""The outcomes job: compare forecasts whose horizon has passed with what came true."""
 
 from __future__ import annotations
 

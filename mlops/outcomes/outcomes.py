@@ -34,8 +34,8 @@ def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesSummary:
     """Fill in the outcome of every open forecast whose label is known at `as_of` (UTC), in one transaction.
 
     A forecast is compared with the label of its own symbol, timeframe, bar and horizon. Idempotent; two at once wait
-    for each other. An outcome whose label changed, because a bar was corrected and the labels were built again, is updated
-    in its row.
+    for each other. An outcome whose label changed, because a bar was corrected and the labels were built again, is
+    updated in its row.
 
     Raises OutcomesError where there are no labels to resolve by.
     """

@@ -1,4 +1,4 @@
-"""Versions of one model beside each other, each held against the same outcomes."""
+"""Compare versions of one model, all by the same outcomes."""
 
 from __future__ import annotations
 

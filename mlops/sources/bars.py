@@ -1,7 +1,8 @@
 """Bars into the warehouse: stage a source by COPY, judge it and take it over in SQL, all in one transaction.
 
-What cannot even be read (no symbol, no date, no number, no such session) is told apart here, while a batch is staged;
-what was read and cannot be true is found by one pass of SQL over the staged rows. A killed process leaves nothing.
+Rows that cannot be read (no symbol, no date, no number, no such session) are rejected here, while a batch is staged;
+rows that can be read but cannot be true are rejected by one pass of SQL over the staged rows. A killed process
+leaves nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def ingest_bars(
 ) -> Ingested:
     """Take the bars of `source` into `market.bars` and return what became of its rows.
 
-    `timeframe` is told from the rows where they have dates only (`d1`). A daily bar belongs to the session of its
+    Without `timeframe` it is `d1` where the rows have dates only. A daily bar belongs to the session of its
     date: `ts` is the session's open and `known_at` its close; a weekly one likewise to the sessions of its week.
     Elsewhere `ts` is as given, read in `timezone` where it has no offset, and `known_at` is `ts` and the timeframe.
     `exchange` (a name of exchange-calendars) and `asset_class` are for symbols that are new; one that is known keeps

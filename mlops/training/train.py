@@ -30,7 +30,7 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
 
     Raises:
         TrainingError: the family is unknown, it cannot be fitted, or what is fitted is too large to be kept.
-        ParityError: the export does not say what the fitted model says.
+        ParityError: the export's forecasts differ from those of the fitted model.
     """
     import numpy as np
 

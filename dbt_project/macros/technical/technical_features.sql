@@ -1,4 +1,4 @@
-{#- What the averages that depend on all bars before have come to; kept in the table, so that a day goes on from it. -#}
+{#- The averages that depend on all bars before. The table keeps them, so that the build of a day goes on from them. -#}
 {% macro technical_state_names() -%}
     {{ return(['ema_12', 'ema_26', 'macd_signal', 'average_gain', 'average_loss', 'average_true_range']) }}
 {%- endmacro %}
@@ -144,7 +144,7 @@ select
     close / ema_26 - 1 as ema_ratio_26,
     (ema_12 - ema_26 - macd_signal) / close as macd_hist,
     100 * average_gain / nullif(average_gain + average_loss, 0) as rsi_14,
-    -- Equal values have a deviation of some 1e-16 of their size for rounding: that is zero, too.
+    -- By rounding, equal values have a deviation of some 1e-16 of their size, which counts as zero.
     case
         when close_deviation_20 > 1e-12 * close_mean_20
             then (close - close_mean_20 + 2 * close_deviation_20) / (4 * close_deviation_20)

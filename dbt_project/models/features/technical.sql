@@ -9,7 +9,7 @@
 -- depends_on: {{ ref('stg_bars') }}
 
 {% if not is_incremental() %}
--- More shares than processes, so that none waits long for the last one.
+-- There are more shares than processes, so that no process waits long for the last one.
 {% for share in range(8) %}
 select * from {{ this.schema }}.technical_share({{ share }}, 8)
 {{ "union all" if not loop.last }}
