@@ -35,7 +35,7 @@
 {%- endmacro %}
 
 
-{#- Whether a build can go on from the model's rows. Overrides dbt's macro, which knows only its own materialization. -#}
+{#- Whether a build can go on from the model's rows. Overrides dbt's macro, which knows only its own kind of table. -#}
 {% macro is_incremental() %}
     {% if model.resource_type == 'model' and model.config.materialized != 'hypertable' %}
         {{ return(dbt.is_incremental()) }}
