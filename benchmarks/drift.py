@@ -39,15 +39,15 @@ def run(url: str) -> list[Row]:
             forecast(warehouse, day)
         resolve(warehouse, days[-1])
         ours = seconds(lambda: measure(warehouse, days[-1]), runs=_RUNS, warmup=1)
-        report = measure(warehouse, days[-1])
+        summary = measure(warehouse, days[-1])
         with_numpy = seconds(lambda: _numpy(warehouse, days[-1]), runs=_RUNS, warmup=1)
         difference = max(
-            abs(psi - next(each.psi for each in report.versions[0].features if each.feature == name))
+            abs(psi - next(each.psi for each in summary.versions[0].features if each.feature == name))
             for name, psi in _numpy(warehouse, days[-1]).items()
         )
         _forget(warehouse)
-    rows = report.versions[0].features[0].n_current
-    what = f"drift: 20 features x {rows:,} rows, 4 predictions, {len(report.versions[0].symbols)} symbols"
+    rows = summary.versions[0].features[0].n_current
+    what = f"drift: 20 features x {rows:,} rows, 4 predictions, {len(summary.versions[0].symbols)} symbols"
     return [
         Row(what, ours, "s", "features only: rows to numpy", with_numpy, "at most 0.3 s", ours <= 0.3),
         Row(

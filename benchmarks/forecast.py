@@ -33,9 +33,9 @@ event.listen(Engine, "commit", lambda _: marks.setdefault("commit", time.time())
 from mlops.cli.connect import open_warehouse
 from mlops.forecasting import forecast
 with open_warehouse(sys.argv[1]) as warehouse:
-    report = forecast(warehouse, datetime.fromisoformat(sys.argv[2]))
+    summary = forecast(warehouse, datetime.fromisoformat(sys.argv[2]))
     ended = time.time()
-only = report.versions[0]
+only = summary.versions[0]
 print(json.dumps({"first": marks["first"], "ended": ended, "scoring": only.scoring_seconds, "made": only.made,
                   "symbols": only.symbols}))
 """

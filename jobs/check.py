@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mlops import checks
-from mlops.checks.report import CheckReport
+from mlops.checks.findings import CheckFindings
 from mlops.domain import DAILY_SUITES
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import job_run
@@ -19,12 +19,12 @@ def run(
     *,
     suites: Sequence[str] = DAILY_SUITES,
     since: datetime | None = None,
-) -> CheckReport:
+) -> CheckFindings:
     """Run `suites` on what was known at `as_of` (UTC), of bars from `since` on or of the last 30 sessions.
 
-    Raises GateClosedError, whose `report` has all that was found, where the data may not be used.
+    Raises GateClosedError, whose `findings` has all that was found, where the data may not be used.
     """
     with job_run(warehouse, "check", as_of, timeframe):
-        report = checks.daily(warehouse, as_of, timeframe, suites=suites, since=since)
-        checks.gate(report)
-        return report
+        findings = checks.daily(warehouse, as_of, timeframe, suites=suites, since=since)
+        checks.gate(findings)
+        return findings

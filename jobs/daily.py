@@ -1,6 +1,6 @@
-"""The daily way: ingest, features, check, forecast, outcomes, drift, one after the other.
+"""The daily job: ingest, features, check, forecast, outcomes, drift, one after the other.
 
-A step that fails ends the way, and its error stands in `monitoring.job_runs`. Run again for the same as-of, each step
+A step that fails ends the job, and its error is in `monitoring.job_runs`. Run again for the same as-of, each step
 does what is not done yet.
 """
 
@@ -25,18 +25,18 @@ def run(
     inbox: Path | None = None,
     unsaid: ingest.Unsaid | None = None,
 ) -> None:
-    """Go the whole way as of `as_of` (UTC), with what `sources` and the `inbox` have; with neither, with what is there.
+    """Run all steps as of `as_of` (UTC), after ingesting `sources` and the `inbox` where they are given.
 
-    `unsaid` is what the files of the inbox do not say themselves.
+    `unsaid` has what the files of the inbox do not say, such as their exchange.
 
-    Each step writes its row; that of the whole way is for whoever calls this (`job_run(warehouse, "daily", as_of)`), so
-    that what goes wrong before the first step stands in it, too.
+    Each step writes its row; that of the whole job is for the caller (`job_run(warehouse, "daily", as_of)`), so
+    that an error before the first step is in it, too.
 
-    Checked are `timeframes` and those of all models that forecast. A gate that is closed for one of them keeps that one
-    back and no other: what is forecast otherwise goes on to outcomes and drift, and the way fails at its end.
+    `timeframes` and those of all models that forecast are checked. Where the gate is closed for one of them, the others
+    are forecast all the same, outcomes and drift follow, and the job fails at its end.
 
-    A file that was refused does not stop the way: whether enough came in is for the checks to say. The way fails all
-    the same, at its end, so that somebody looks.
+    A file that was refused does not stop the job: the checks decide whether enough data came in. The job still fails at
+    its end, so that somebody looks.
     """
     refused: FilesRefusedError | None = None
     for source in sources:
@@ -72,7 +72,7 @@ def _check(warehouse: Warehouse, as_of: datetime, timeframes: Sequence[str]) -> 
 
 
 def _forecast(warehouse: Warehouse, as_of: datetime, *, gate_is_known: bool) -> None:
-    """Forecast what the gates let through. That one of them is closed is kept for each symbol, and said already."""
+    """Forecast the timeframes whose gate is open. Why the others are not forecast is kept in ml.refusals."""
     try:
         forecast.run(warehouse, as_of)
     except (GateClosedError, NoProductionModelError):

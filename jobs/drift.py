@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mlops.drift import DriftReport, measure
+from mlops.drift import DriftSummary, measure
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import job_run
 
 
-def run(warehouse: Warehouse, as_of: datetime) -> DriftReport:
+def run(warehouse: Warehouse, as_of: datetime) -> DriftSummary:
     """Measure with what was known at `as_of` (UTC)."""
     with job_run(warehouse, "drift", as_of):
         return measure(warehouse, as_of)

@@ -1,4 +1,4 @@
-"""What a schedule asks for now: the newest run that was due, and those before it that did not happen."""
+"""Find what is due by a schedule: the newest run that was due, and the earlier ones that were missed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Due:
 def due(job: str, standing: Standing, now: datetime) -> Due | None:
     """Return what is due of `job` at `now` (UTC), None for nothing.
 
-    What was due is told by the expression that held then: to change it makes nothing due in the past. A scheduled run
+    Whether a run was due is decided by the expression that was set at that time: a new one makes nothing due in the
+    past. A scheduled run
     that has a row and has not succeeded is due until the next one is.
     """
     spans = list(_spans(job, standing, now))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mlops.forecasting import ForecastReport, forecast, serving_timeframes
+from mlops.forecasting import ForecastSummary, forecast, serving_timeframes
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import job_run
 
@@ -15,7 +15,7 @@ def timeframes(warehouse: Warehouse) -> list[str]:
         return serving_timeframes(connection)
 
 
-def run(warehouse: Warehouse, as_of: datetime, model: str | None = None) -> ForecastReport:
+def run(warehouse: Warehouse, as_of: datetime, model: str | None = None) -> ForecastSummary:
     """Forecast from what was known at `as_of` (UTC), with all models or with `model`."""
     with job_run(warehouse, "forecast", as_of, model or ""):
         return forecast(warehouse, as_of, model=model)

@@ -31,7 +31,7 @@ MayStart = Callable[[], AbstractContextManager[bool]]
 
 @dataclass(slots=True)
 class _Outage:
-    """Tries that could not even be written down: when the first and the last were (UTC), how many, the last error."""
+    """Tries that could not be written to the database: when the first and last were (UTC), how many, the last error."""
 
     first: datetime
     last: datetime
@@ -188,7 +188,7 @@ class AtOnce:
 
 
 def log_failure(name: str, error: Exception, then: str = "") -> None:
-    """Say in one line what went wrong; with a traceback where it is none of ours, which is a bug."""
+    """Say in one line what went wrong; with a traceback where it is not a ForecastleError, since that is a bug."""
     ours = isinstance(error, ForecastleError)
     log.error("%s: %s%s%s", name, "" if ours else f"{type(error).__name__}: ", error, then, exc_info=not ours)
 

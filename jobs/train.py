@@ -40,9 +40,9 @@ def run(warehouse: Warehouse, as_of: datetime, spec: Spec, progress: Progress | 
     """Train `spec` as of `as_of` (UTC) behind the checks of the training set, as a job of its own."""
 
     def gate(run_id: UUID, as_of: datetime) -> Collection[int]:
-        report = checks.training(warehouse, run_id, as_of)
-        checks.gate(report)
-        return report.quarantined
+        findings = checks.training(warehouse, run_id, as_of)
+        checks.gate(findings)
+        return findings.quarantined
 
     with job_run(warehouse, "train", as_of, spec.name):
         return train(warehouse, spec, as_of, check=gate, progress=progress)

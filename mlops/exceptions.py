@@ -92,8 +92,8 @@ class ChecksError(ForecastleError):
 class GateClosedError(ChecksError):
     """The data failed its checks and may not be used. `SELECT * FROM data_quality WHERE NOT success` lists them."""
 
-    report: Any = None
-    """What was found (`mlops.checks.CheckReport`), where it was the checks that raised it."""
+    findings: Any = None
+    """What was found (`mlops.checks.CheckFindings`), where it was the checks that raised it."""
 
 
 class DatasetError(ForecastleError):

@@ -1,6 +1,6 @@
 """What datasets, training and registry hand to each other: the data of a run and the model that came of it.
 
-Plain types: they hold arrays and facts and do nothing but give out their parts.
+Plain types: they hold arrays and facts, and compute nothing.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class ModelInput:
     features: tuple[str, ...]
 
 
-class Part(StrEnum):
-    """The three parts of a chronological split, in the order of time; a matrix numbers them 0, 1, 2."""
+class Subset(StrEnum):
+    """The three subsets of a chronological split, in the order of time; a matrix numbers them 0, 1, 2."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -45,19 +45,19 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SplitPlan:
-    """Where the parts of a chronological split begin, for all symbols alike.
+    """Where the subsets of a chronological split begin, for all symbols alike.
 
-    All moments are UTC and belong to the later part. `mlops.datasets.split` says how the plan is made and what a row's
-    part is.
+    All moments are UTC and belong to the later subset. `mlops.datasets.split` says how the plan is made and
+    which subset a row is in.
 
     Attributes:
         train_from: the first date.
-        validation_from: the first date of the validation part, its embargo included.
-        validation_open_from: the first date of the validation part that is used.
-        test_from: the first date of the test part, its embargo included.
-        test_open_from: the first date of the test part that is used.
+        validation_from: the first date of the validation subset, its embargo included.
+        validation_open_from: the first date of the validation subset that is used.
+        test_from: the first date of the test subset, its embargo included.
+        test_open_from: the first date of the test subset that is used.
         test_to: the last date.
-        dates: how many dates each part has before purge and embargo: train, validation, test.
+        dates: how many dates each subset has before purge and embargo: train, validation, test.
         embargo: dates left out after each boundary.
         longest_horizon: bars ahead of the longest label, which decides what is purged.
     """
@@ -79,16 +79,16 @@ class DatasetFacts:
 
     Attributes:
         plan: the split.
-        rows: number of rows by part, `purged` and `embargoed` among them.
-        excluded: number of rows that are in no part, by cause.
-        data_from: `as_of` of the first row in any part, UTC.
+        rows: number of rows by subset, `purged` and `embargoed` among them.
+        excluded: number of rows that are in no subset, by cause.
+        data_from: `as_of` of the first row in any subset, UTC.
         data_to: when the last label used is known, UTC: nothing later has entered.
         feature_set_version: the one version that all rows' features are of.
         label_set: what the labels are of.
         label_set_version: names the definition of the labels.
         thresholds: for each horizon, beyond which return, as a fraction, a direction is BULLISH or BEARISH.
         fingerprint: SHA-256 of what the matrix holds; see `mlops.datasets.matrix.fingerprint`.
-        symbols: of how many symbols the rows of the three parts are.
+        symbols: of how many symbols the rows of the three subsets are.
     """
 
     plan: SplitPlan
@@ -114,7 +114,7 @@ class Matrix:
         features: float32 [n, features]; columns in the order of `feature_names`. No value is missing or infinite.
         returns: float64 [n, horizons]; forward returns as fractions, in the order of `horizons`.
         directions: int8 [n, horizons]; 0 BULLISH, 1 NEUTRAL, 2 BEARISH.
-        part: int8 [n]; 0 train, 1 validation, 2 test; never descending.
+        subset: int8 [n]; 0 train, 1 validation, 2 test; never descending.
         symbols: exchange and ticker of each symbol, ascending.
         symbol: int64 [n]; place in `symbols`.
         as_of: datetime64[us] [n], UTC.
@@ -125,22 +125,22 @@ class Matrix:
     features: NDArray[np.float32]
     returns: NDArray[np.float64]
     directions: NDArray[np.int8]
-    part: NDArray[np.int8]
+    subset: NDArray[np.int8]
     symbols: tuple[tuple[str, str], ...]
     symbol: NDArray[np.int64]
     as_of: NDArray[np.datetime64]
 
-    def of(self, part: Part) -> Matrix:
-        """Return the rows of `part`, as views."""
-        code = tuple(Part).index(part)
-        rows = slice(int(self.part.searchsorted(code, "left")), int(self.part.searchsorted(code, "right")))
+    def of(self, subset: Subset) -> Matrix:
+        """Return the rows of `subset`, as views."""
+        code = tuple(Subset).index(subset)
+        rows = slice(int(self.subset.searchsorted(code, "left")), int(self.subset.searchsorted(code, "right")))
         return Matrix(
             feature_names=self.feature_names,
             horizons=self.horizons,
             features=self.features[rows],
             returns=self.returns[rows],
             directions=self.directions[rows],
-            part=self.part[rows],
+            subset=self.subset[rows],
             symbols=self.symbols,
             symbol=self.symbol[rows],
             as_of=self.as_of[rows],
@@ -171,9 +171,9 @@ class Baseline:
     """What realised accuracy is held against, and the naive forecasts of a horizon.
 
     Attributes:
-        accuracy: directional accuracy on the validation part, 0 to 1.
-        train_median: median forward return of the train part, as a fraction.
-        majority_class: the most frequent direction of the train part.
+        accuracy: directional accuracy on the validation subset, 0 to 1.
+        train_median: median forward return of the train subset, as a fraction.
+        majority_class: the most frequent direction of the train subset.
     """
 
     horizon: int
@@ -189,7 +189,7 @@ class TrainedModel:
     Attributes:
         artifact: the ONNX file.
         inputs: what it takes.
-        metrics: by part, horizon and name; see `mlops.training.metrics`.
+        metrics: by subset, horizon and name; see `mlops.training.metrics`.
         importances: each feature's share in the fit, by name; how it is measured depends on the family.
         history: the loss, one entry a step of the fit; empty for a family without steps.
         parity_max_abs_diff: the largest difference to the native model on the golden set.

@@ -1,4 +1,4 @@
-"""What a model's graph may hold, told from an ONNX file's bytes before anything of it is run.
+"""Check what a model's graph holds, in an ONNX file's bytes, before anything of it is run.
 
 A graph without control flow runs each of its nodes once, so that nothing in it can go on for ever. No family of ours
 needs more: trees, sums and products. What is looked for is refused by name; all else is ONNX Runtime's to judge.

@@ -49,7 +49,7 @@ def matrix(
         features=features,
         returns=returns,
         directions=np.where(returns > 0.005, 0, np.where(returns < -0.005, 2, 1)).astype(np.int8),
-        part=((date >= dates * 0.7).astype(np.int8) + (date >= dates * 0.85)).astype(np.int8),
+        subset=((date >= dates * 0.7).astype(np.int8) + (date >= dates * 0.85)).astype(np.int8),
         symbols=tuple(("XNYS", f"S{number:03}") for number in range(symbols)),
         symbol=np.tile(np.arange(symbols), dates).astype(np.int64),
         as_of=np.datetime64("2020-01-01", "us") + date.astype("timedelta64[D]"),

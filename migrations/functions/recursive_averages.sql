@@ -1,14 +1,26 @@
 -- The averages that depend on all bars before: the EMAs and Wilder's averages, in one pass over a series.
--- plpgsql, since SQL cannot go on from the row before; over arrays, since that costs half of a call for every bar; the
--- closed form with powers overflows.
+-- `start`, where it is given, has the six averages as they stood after bar number `start_after`, and the pass goes on
+-- from there. Where it is NULL, the series begins with its first bar.
+-- It is in plpgsql, since plain SQL cannot use the result of the row before. It takes arrays, since that costs half as
+-- much as a call for every bar. The closed form, with powers, overflows.
 SET LOCAL ROLE forecastle_dbt;
+
+-- CREATE OR REPLACE cannot rename an argument, and `start` was called `seed` once: so the old function is dropped first.
+DO $$ BEGIN
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE pronamespace = 'features'::regnamespace AND proname = 'recursive_averages' AND 'seed' = ANY(proargnames)
+    ) THEN
+        DROP FUNCTION features.recursive_averages;
+    END IF;
+END $$;
 
 CREATE OR REPLACE FUNCTION features.recursive_averages(
     closes double precision [],
     highs double precision [],
     lows double precision [],
-    seed double precision [],
-    seed_after integer,
+    start double precision [],
+    start_after integer,
     OUT ema_12 double precision [],
     OUT ema_26 double precision [],
     OUT macd_signal double precision [],
@@ -34,14 +46,14 @@ BEGIN
     average_gain := ema_12;
     average_loss := ema_12;
     average_true_range := ema_12;
-    IF seed IS NOT NULL THEN
-        n_done := seed_after;
-        fast := seed[1];
-        slow := seed[2];
-        signal := seed[3];
-        gain := seed[4];
-        loss := seed[5];
-        true_range := seed[6];
+    IF start IS NOT NULL THEN
+        n_done := start_after;
+        fast := start[1];
+        slow := start[2];
+        signal := start[3];
+        gain := start[4];
+        loss := start[5];
+        true_range := start[6];
     ELSIF n_bars > 1 THEN
         -- The first bar starts the EMAs (MACD, hence its EMA, is 0) and the true range (no close before it), the first
         -- change the averages of gains and losses.
@@ -74,6 +86,6 @@ END $$;
 COMMENT ON FUNCTION features.recursive_averages(
     double precision [], double precision [], double precision [], double precision [], integer
 ) IS 'Of a series of bars in order: six arrays, what each average has come to after each bar from the third on. With '
-    'a seed, the six as they stood after bar number seed_after, it goes on from there, and what is before is NaN.';
+    'a start, the six as they stood after bar number start_after, it goes on from there, and what is before is NaN.';
 
 RESET ROLE;

@@ -3,14 +3,14 @@
 `daily` and `training` run the suites of `expectations/`; `gate` raises where one of them does not hold.
 """
 
-from mlops.checks.report import CheckReport, CheckResult, gate
+from mlops.checks.findings import CheckFindings, CheckResult, gate
 from mlops.checks.run import BEGINNING, TRAINING, daily, run, training
 from mlops.checks.suites import names as suite_names
 
 __all__ = [
     "BEGINNING",
     "TRAINING",
-    "CheckReport",
+    "CheckFindings",
     "CheckResult",
     "daily",
     "gate",

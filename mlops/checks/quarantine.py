@@ -1,6 +1,6 @@
-"""Which faults are those of a few symbols: they are left out, and the others go on.
+"""Decide whether a failure concerns a few symbols: these are left out, and the others go on.
 
-An expectation that says `quarantines: true` looks at each symbol by itself. Where its rows at fault are of few symbols,
+An expectation that says `quarantines: true` looks at each symbol by itself. Where its failing rows are of few symbols,
 these are *quarantined*: not trained on and not forecast, until a later check finds nothing. Where they are of many, it
 is the source that failed, and the gate closes for all.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mlops.checks.report import CheckResult
+from mlops.checks.findings import CheckResult
 
 LARGEST_SHARE = 0.05
 """Share of the symbols that may be quarantined; one may always be, as long as another is left."""
@@ -19,7 +19,7 @@ LARGEST_SHARE = 0.05
 def quarantine(results: Sequence[CheckResult], n_symbols: int) -> tuple[CheckResult, ...]:
     """Return `results`, those that failed for a few of `n_symbols` symbols marked as quarantined.
 
-    The symbols of all expectations together count: each of them may be at fault for few and all for many.
+    The symbols of all expectations together count: each may fail for few, and all together for many.
     """
     at_fault = {symbol_id for result in results for symbol_id in result.symbols_at_fault}
     if not at_fault or len(at_fault) > max(1, LARGEST_SHARE * n_symbols) or len(at_fault) >= n_symbols:

@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, text
 
-from mlops.checks import faults, suites, validation
+from mlops.checks import failing_rows, suites, validation
+from mlops.checks.findings import CheckFindings, CheckResult
 from mlops.checks.parameters import Parameters
 from mlops.checks.quarantine import quarantine
-from mlops.checks.report import CheckReport, CheckResult
 from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite, expected_of
 from mlops.checks.validation import Verdict
 from mlops.domain import DAILY, DAILY_SUITES, Role, Timeframe
@@ -42,10 +42,10 @@ def run(
     run_id: UUID | None = None,
     timeframe: str | None = None,
     since: datetime | None = None,
-) -> CheckReport:
+) -> CheckFindings:
     """Run the suites `names` on what was known at `as_of`; keep one row per expectation in monitoring.check_results.
 
-    A fault of a few symbols puts these into quarantine (see `mlops.checks.quarantine`).
+    A failure for a few symbols puts these into quarantine (see `mlops.checks.quarantine`).
 
     `run_id` names the check run; where training_set is among the suites, it is the training run. `timeframe` is d1
     where none is given. Bars from `since` on are looked at, by default those of the last 30 sessions. A failing
@@ -65,7 +65,7 @@ def daily(
     *,
     suites: Sequence[str] = DAILY_SUITES,
     since: datetime | None = None,
-) -> CheckReport:
+) -> CheckFindings:
     """Run what must hold before a forecast as of `as_of`, or of that `suites`.
 
     On bars from `since` on, or the last 30 sessions (completeness: 250).
@@ -73,7 +73,7 @@ def daily(
     return run(warehouse, suites, as_of=as_of, timeframe=timeframe, since=since)
 
 
-def training(warehouse: Warehouse, run_id: UUID, as_of: datetime) -> CheckReport:
+def training(warehouse: Warehouse, run_id: UUID, as_of: datetime) -> CheckFindings:
     """Run what must hold before training run `run_id` reads its rows of ml.training_rows, from the first of them on.
 
     Raises ChecksError where ml.runs has no such run.
@@ -95,7 +95,7 @@ def run_suites(
     run_id: UUID,
     timeframe: str,
     since: datetime | None = None,
-) -> CheckReport:
+) -> CheckFindings:
     """Do what `run` does, for suites that are at hand."""
     with warehouse.begin(Role.WORKER) as connection:
         bars = read_timeframe(connection, timeframe)
@@ -123,9 +123,9 @@ def run_suites(
     judged: Sequence[CheckResult] = results
     if any(result.symbols_at_fault for result in results):
         judged = quarantine(results, _symbols_checked(warehouse, parameters))
-    report = CheckReport(run_id=run_id, as_of=as_of, timeframe=timeframe, results=tuple(judged))
-    _save(warehouse, report)
-    return report
+    findings = CheckFindings(run_id=run_id, as_of=as_of, timeframe=timeframe, results=tuple(judged))
+    _save(warehouse, findings)
+    return findings
 
 
 def _feature_sets(connection: Connection, wanted: Sequence[str]) -> list[FeatureSet | str]:
@@ -195,7 +195,7 @@ def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: P
         sizes[label] = next((found[each.name].n for each in here if each.type == ROW_COUNT), None)
     for each in suite.expectations:
         batch, verdict = suite.batches[each.batch], verdicts[each.name]
-        query = faults.query(each, batch, parameters)
+        query = failing_rows.query(each, batch, parameters)
         observed, n, first_rows, symbols = _observed(warehouse, each, verdict, query, sizes[each.batch])
         yield CheckResult(
             suite=suite.suite,
@@ -213,7 +213,7 @@ def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: P
 
 def _arguments(expectation: Expectation, batch: Batch, parameters: Parameters) -> dict[str, object]:
     if expectation.type == SQL:
-        return {"unexpected_rows_query": faults.query(expectation, batch, parameters)}
+        return {"unexpected_rows_query": failing_rows.query(expectation, batch, parameters)}
     return expectation.kwargs
 
 
@@ -238,13 +238,12 @@ def _observed(
 
 def _show(warehouse: Warehouse, query: str, *, by_symbol: bool) -> tuple[int, tuple[str, ...], dict[int, int]]:
     """Return how many rows are at fault, the first of them as text, and, where asked, how many of each symbol."""
-    symbols = (
-        "(SELECT jsonb_object_agg(symbol_id, n) FROM (SELECT symbol_id, count(*) AS n FROM fault GROUP BY 1) AS s)"
-    )
+    of_each = "SELECT symbol_id, count(*) AS n FROM failing GROUP BY symbol_id"
+    symbols = f"(SELECT jsonb_object_agg(symbol_id, n) FROM ({of_each}) AS of_each)" if by_symbol else "NULL"  # noqa: S608
     # Nothing to bind: the query is the suite's, and Parameters made its values literals. It runs once for all three.
     counted = text(
-        f"WITH fault AS MATERIALIZED ({query}) "  # noqa: S608
-        f"SELECT (SELECT count(*) FROM fault), {symbols if by_symbol else 'NULL'}, fault.* FROM fault LIMIT {_SHOWN}"
+        f"WITH failing AS MATERIALIZED ({query}) "  # noqa: S608
+        f"SELECT (SELECT count(*) FROM failing), {symbols}, failing.* FROM failing LIMIT {_SHOWN}"
     )
     with warehouse.begin(Role.WORKER) as connection:
         result = connection.execute(counted)
@@ -275,12 +274,12 @@ def _shown(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _save(warehouse: Warehouse, report: CheckReport) -> None:
+def _save(warehouse: Warehouse, findings: CheckFindings) -> None:
     rows = [
         {
-            "run_id": report.run_id,
-            "as_of": report.as_of,
-            "timeframe": report.timeframe,
+            "run_id": findings.run_id,
+            "as_of": findings.as_of,
+            "timeframe": findings.timeframe,
             "suite": result.suite,
             "expectation": result.expectation,
             "relation": result.relation,
@@ -291,23 +290,23 @@ def _save(warehouse: Warehouse, report: CheckReport) -> None:
             "why": result.why,
             "query": result.query,
         }
-        for result in report.results
+        for result in findings.results
     ]
     symbols = [
         {
-            "run_id": report.run_id,
+            "run_id": findings.run_id,
             "suite": result.suite,
             "expectation": result.expectation,
             "relation": result.relation,
             "symbol_id": symbol_id,
             "rows_at_fault": n,
         }
-        for result in report.results
+        for result in findings.results
         for symbol_id, n in result.symbols_at_fault.items()
     ]
     if not rows:
         return
-    again = {"run_id": report.run_id, "suites": sorted({result.suite for result in report.results})}
+    again = {"run_id": findings.run_id, "suites": sorted({result.suite for result in findings.results})}
     with warehouse.begin(Role.WORKER) as connection:
         connection.execute(sql("checks", "save"), rows)
         connection.execute(sql("checks", "forget_symbols"), again)

@@ -65,7 +65,8 @@ class Expectation(_Entry):
     feature_set: str | None = Field(default=None, description="The one feature set of which it is asked.")
     label_set: str | None = Field(default=None, description="The one label set of which it is asked.")
     quarantines: bool = Field(
-        default=False, description="Whether a fault is one of the symbols whose rows it names by `symbol_id`."
+        default=False,
+        description="Whether it fails for single symbols, which its rows name by `symbol_id`.",
     )
 
 

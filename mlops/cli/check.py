@@ -14,7 +14,7 @@ from mlops.domain import DAILY
 from mlops.printable import printable
 
 if TYPE_CHECKING:
-    from mlops.checks import CheckReport, CheckResult
+    from mlops.checks import CheckFindings, CheckResult
 
 
 def check(
@@ -52,26 +52,26 @@ def check(
         progress("Checking", None)
         since = checks.BEGINNING if everything else None
         closed: GateClosedError | None = None
-        report: CheckReport
+        findings: CheckFindings
         try:
-            report = job.run(warehouse, moment, timeframe, suites=names, since=since)
+            findings = job.run(warehouse, moment, timeframe, suites=names, since=since)
         except GateClosedError as error:
-            closed, report = error, error.report
+            closed, findings = error, error.findings
     if as_json:
-        typer.echo(json.dumps({**asdict(report), "passed": report.passed}, default=str))
+        typer.echo(json.dumps({**asdict(findings), "passed": findings.passed}, default=str))
         if closed is not None:
             raise typer.Exit(1)
         return
-    _show(report)
+    _show(findings)
     if closed is not None:
         raise closed
 
 
-def _show(report: CheckReport) -> None:
+def _show(findings: CheckFindings) -> None:
     """Print a line a suite, and below it each expectation that failed."""
-    typer.echo(f"Checks of {printable(report.timeframe)} as of {report.as_of:%Y-%m-%d %H:%M} UTC")
-    for suite in dict.fromkeys(result.suite for result in report.results):
-        results = [result for result in report.results if result.suite == suite]
+    typer.echo(f"Checks of {printable(findings.timeframe)} as of {findings.as_of:%Y-%m-%d %H:%M} UTC")
+    for suite in dict.fromkeys(result.suite for result in findings.results):
+        results = [result for result in findings.results if result.suite == suite]
         failed = [result for result in results if not result.success]
         closing = sum(not result.quarantined for result in failed)
         verdict = "FAILED" if closing else "ok"
@@ -81,10 +81,10 @@ def _show(report: CheckReport) -> None:
         typer.echo(f"{suite:<10} {verdict:<7} {told}")
         for result in failed:
             typer.echo(f"    {result.expectation}: {printable(result.observed)}{_symbols(result)}")
-    left_out = len(report.quarantined)
+    left_out = len(findings.quarantined)
     if left_out:
         typer.echo(f"{left_out} symbol{'' if left_out == 1 else 's'} in quarantine; the view quarantine names them.")
-    typer.echo(f"{len(report.results)} expectations, {len(report.failures)} failed; run {report.run_id}")
+    typer.echo(f"{len(findings.results)} expectations, {len(findings.failures)} failed; run {findings.run_id}")
 
 
 def _symbols(result: CheckResult) -> str:

@@ -45,11 +45,11 @@ def named_url(database_url: str | None) -> str | None:
     return database_url or settings().database_url or None
 
 
-def resolve_url(database_url: str | None, says: Progress | None = None) -> str:
+def resolve_url(database_url: str | None, progress: Progress | None = None) -> str:
     """Return the URL of the database to work on, with its password; the embedded server is started where it is needed.
 
-    `says` is told what has to be done for that; without it a bar shows it. Raises EmbeddedServerError where it cannot
-    be started.
+    `progress` is called with what is being done for that; without it a bar shows it. Raises EmbeddedServerError where
+    it cannot be started.
     """
     named = named_url(database_url)
     if named:
@@ -57,34 +57,34 @@ def resolve_url(database_url: str | None, says: Progress | None = None) -> str:
     from mlops.warehouse.embedded import ensure_running
 
     # While the server is down, any user of the machine may listen on its port. By this rule of libpq's no connection of
-    # this process, or of the programs that it starts, says the password to whoever asks for it in plain words.
+    # this process, or of the programs that it starts, sends the password to a server that asks for it in plain text.
     os.environ.setdefault("PGREQUIREAUTH", "scram-sha-256")
-    if says is not None:
-        return ensure_running(settings(), says)
-    with shown_progress() as progress:
+    if progress is not None:
         return ensure_running(settings(), progress)
+    with shown_progress() as shown:
+        return ensure_running(settings(), shown)
 
 
-def open_warehouse(database_url: str | None = None, says: Progress | None = None) -> Warehouse:
+def open_warehouse(database_url: str | None = None, progress: Progress | None = None) -> Warehouse:
     """Return the warehouse to work on. The embedded database is given its tables at its first use.
 
-    `says` as for `resolve_url`. Raises EmbeddedServerError where the embedded server cannot run; a server that the user
-    named is not asked yet.
+    `progress` is that of `resolve_url`. Raises EmbeddedServerError where the embedded server cannot run; a server that
+    the user named is not asked yet.
     """
     from mlops.warehouse import Warehouse
 
-    warehouse = Warehouse(resolve_url(database_url, says))
+    warehouse = Warehouse(resolve_url(database_url, progress))
     if named_url(database_url) is None:
         _migrate_if_bare(warehouse)
     return warehouse
 
 
-def open_as_worker(database_url: str | None, says: Progress) -> Warehouse:
+def open_as_worker(database_url: str | None, progress: Progress) -> Warehouse:
     """Return the warehouse as a daemon works on it: on the embedded server by the login that is worker and dbt.
 
     A server that the user names is entered by the login that the URL names. Raises as `open_warehouse` does.
     """
-    warehouse = open_warehouse(database_url, says)
+    warehouse = open_warehouse(database_url, progress)
     if named_url(database_url) is not None:
         return warehouse
     from mlops.domain import Role
@@ -92,7 +92,7 @@ def open_as_worker(database_url: str | None, says: Progress) -> Warehouse:
     from mlops.warehouse.embedded import embedded_server, role_url
 
     warehouse.close()
-    return Warehouse(role_url(embedded_server(settings()), Role.WORKER, says))
+    return Warehouse(role_url(embedded_server(settings()), Role.WORKER, progress))
 
 
 @contextmanager

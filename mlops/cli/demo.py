@@ -50,10 +50,10 @@ def demo(database_url: DatabaseUrl = None) -> None:
 
     began = time.monotonic()
     console = Console()
-    with shown_progress() as says, Warehouse(ensure_database(resolve_url(database_url), DATABASE)) as warehouse:
+    with shown_progress() as progress, Warehouse(ensure_database(resolve_url(database_url), DATABASE)) as warehouse:
         migrate(warehouse)
-        as_of = job.run(warehouse, [find_spec(name) for name in SPECS], says)
-        says("Reading the analyst's tables", None)
+        as_of = job.run(warehouse, [find_spec(name) for name in SPECS], progress)
+        progress("Reading the analyst's tables", None)
     with Warehouse(warehouse.plain_url) as warehouse:
         for title, query in SHOWN:
             _show(console, warehouse, title, query)

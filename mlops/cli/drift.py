@@ -1,4 +1,4 @@
-"""`forecastle drift`: whether the world, or the model's luck, has changed."""
+"""`forecastle drift`: whether the data, or the model's accuracy, has changed since training."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def drift(as_of: AsOf = None, database_url: DatabaseUrl = None, as_json: AsJson 
 
     moment = parse_as_of(as_of)
     with open_warehouse(database_url) as warehouse:
-        report = job.run(warehouse, moment)
+        summary = job.run(warehouse, moment)
     if as_json:
-        typer.echo(json.dumps(asdict(report), default=str))
+        typer.echo(json.dumps(asdict(summary), default=str))
         return
-    for version in report.versions:
+    for version in summary.versions:
         _show_features(version)
         _show_symbols(version)
         typer.echo(
-            f"{version.version} over the {version.window_days} days until {report.day}: features and predictions "
+            f"{version.version} over the {version.window_days} days until {summary.day}: features and predictions "
             f"{_counts(version.feature_states())}; symbols {_counts(version.symbol_states())}."
         )
 

@@ -71,17 +71,17 @@ def forecast(
 
     moment = parse_as_of(as_of)
     with open_warehouse(database_url) as warehouse:
-        report = job.run(warehouse, moment, model)
-        skills = {each.version: _skills(warehouse, each.version) for each in report.versions}
+        summary = job.run(warehouse, moment, model)
+        skills = {each.version: _skills(warehouse, each.version) for each in summary.versions}
         forecasts = _chosen(newest(warehouse, moment, model=model), symbol, horizon, sort)
     if as_json:
-        typer.echo(json.dumps(_as_data(moment, report.versions, skills, forecasts)))
+        typer.echo(json.dumps(_as_data(moment, summary.versions, skills, forecasts)))
         return
     if forecasts:
         _show_tables(forecasts[:_SHOWN])
         if len(forecasts) > _SHOWN:
             typer.echo(f"{_SHOWN} of {len(forecasts):,}; the view ml_forecasts has them all.")
-    for each in report.versions:
+    for each in summary.versions:
         typer.echo(_summary(each))
         typer.echo(f"  Skill of MAE over naive on its test part: {_shown_skill(skills[each.version])}.")
 

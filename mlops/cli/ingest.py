@@ -172,7 +172,7 @@ def _mapping(mapped: list[str] | None) -> dict[str, str]:
 
 
 def _say(ingested: Ingested, *, as_json: bool, ignored: Sequence[str] = ()) -> None:
-    from mlops.sources.report import IN_THE_FUTURE
+    from mlops.sources.ingested import IN_THE_FUTURE
 
     if as_json:
         newest = ingested.newest.isoformat() if ingested.newest else None

@@ -1,4 +1,4 @@
-"""Options that several commands take, said once."""
+"""Options that several commands take, defined once."""
 
 from __future__ import annotations
 

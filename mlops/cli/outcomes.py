@@ -31,19 +31,19 @@ def outcomes(as_of: AsOf = None, database_url: DatabaseUrl = None, as_json: AsJs
 
     moment = parse_as_of(as_of)
     with open_warehouse(database_url) as warehouse:
-        report = job.run(warehouse, moment)
+        summary = job.run(warehouse, moment)
         with warehouse.begin() as connection:
             accuracy = connection.execute(sql("cli", "outcomes_accuracy"), {"day": moment.date()}).all()
     if as_json:
         rows = [dict(zip(_COLUMNS, row, strict=True)) for row in accuracy]
-        typer.echo(json.dumps({**asdict(report), "accuracy_90_days": rows}, default=str))
+        typer.echo(json.dumps({**asdict(summary), "accuracy_90_days": rows}, default=str))
         return
     if accuracy:
         _show_table(accuracy)
-    overdue = f", of which {report.overdue:,} should be known by the calendar" if report.overdue else ""
+    overdue = f", of which {summary.overdue:,} should be known by the calendar" if summary.overdue else ""
     typer.echo(
-        f"{report.resolved:,} forecasts resolved, {report.corrected:,} corrected; "
-        f"{report.waiting:,} still open{overdue}."
+        f"{summary.resolved:,} forecasts resolved, {summary.corrected:,} corrected; "
+        f"{summary.waiting:,} still open{overdue}."
     )
 
 

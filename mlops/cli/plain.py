@@ -1,4 +1,4 @@
-"""What comes from data, on its way into a table of Rich."""
+"""Make text from data safe to print in a table of Rich."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training set: which rows, in which part of the split, and their matrix.
+"""The training set: which rows, in which subset of the split, and their matrix.
 
 `materialise` chooses the rows in SQL and splits them by `plan_split`; `read_matrix` reads them into arrays and
 `fingerprint` names what they hold; `leave_out` takes away those of symbols, and `clear` all.

@@ -1,9 +1,9 @@
 -- Fill the candidates for a training set as of :as_of; a row counts under the first cause that applies.
--- Grain: one row per symbol of :universe and bar of the timeframe; with :list, of the bars at whose as_of the symbol was on
--- that list of market.universes, as it was known then. `date` is the UTC day (week) of `as_of` for bars of a session
--- (week), as :date_unit says, else `as_of`.
--- `label_known_at` is when the last of the labels at :places of the label set is known, which need not be the one that looks furthest
--- ahead: a bar can become known after its successors. Infinity: one of them is not known yet.
+-- Grain: one row per symbol of :universe and bar of the timeframe. With :list, only the bars at whose as_of the symbol
+-- was known to be on that list of market.universes.
+-- `date` is the UTC day (week) of `as_of` for bars of a session (week), as :date_unit says, else `as_of`.
+-- `label_known_at` is when the last of the labels at :places of the label set is known. This need not be the label that
+-- looks furthest ahead, since a bar can become known after its successors. Infinity: one of them is not known yet.
 INSERT INTO pg_temp.candidates
 SELECT
     t.symbol_id,

@@ -1,5 +1,5 @@
--- A table for the transaction: what a training set might be made of.
--- Grain: one row per symbol and bar of the timeframe; `cause` says why it is left out, NULL that it is not.
+-- A table for the transaction: the rows that a training set may be made of.
+-- Grain: one row per symbol and bar of the timeframe; `cause` is why it is left out, NULL where it is not.
 CREATE TEMPORARY TABLE candidates (
     symbol_id           bigint NOT NULL,
     timeframe           text NOT NULL,

@@ -1,4 +1,4 @@
--- What the candidates come to: the dates to split, and what has to stay out, by cause.
+-- Count the candidates by date: those that can be used, and those that are left out, by cause.
 -- Grain: one row per date. `data_to` is when the last label of the date's usable rows is known; `recorded_until` when
 -- this database learnt the newest bar behind the date's candidates.
 SELECT

@@ -1,4 +1,4 @@
--- Fill ml.training_rows for a run with the usable candidates, each with its part of the split.
+-- Fill ml.training_rows for a run with the usable candidates, each with its subset of the split.
 -- Grain: one row per symbol and bar of the timeframe. mlops/datasets/split.py says what purge and embargo are.
 INSERT INTO ml.training_rows (run_id, symbol_id, timeframe, ts, as_of, label_known_at, split)
 SELECT

@@ -1,4 +1,4 @@
-"""Put the rows of a run into ml.training_rows, each with its part, for the checks to prove and the trainer to read."""
+"""Put the rows of a run into ml.training_rows, each with its subset: the checks prove them, then the trainer reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from mlops.datasets.split import plan_split
 from mlops.exceptions import DatasetError
-from mlops.modelling import Part, SplitPlan
+from mlops.modelling import SplitPlan, Subset
 from mlops.spec import Spec
 from mlops.warehouse import sql
 from mlops.warehouse.feature_sets import FeatureSet, read_feature_set
@@ -23,7 +23,7 @@ CAUSES: Mapping[str, str] = {
     "known_late": "a bar behind the row was known only after the row's as_of",
     "label_unknown": "a label is not known yet",
 }
-"""Why a row is in no part; a row counts under the first that applies."""
+"""Why a row is in no subset; a row counts under the first that applies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Materialised:
     """What `materialise` has put into ml.training_rows.
 
     Attributes:
-        rows: number of rows by part, `purged` and `embargoed` among them.
+        rows: number of rows by subset, `purged` and `embargoed` among them.
         excluded: number of rows left out, by cause (see CAUSES); also `quarantined`, once symbols were left out.
         data_from: `as_of` of the first row, UTC.
         data_to: when the last label is known, UTC.
@@ -53,8 +53,8 @@ class Materialised:
 
     @property
     def n_used(self) -> int:
-        """Number of rows in the three parts."""
-        return sum(self.rows[part] for part in Part)
+        """Number of rows in the three subsets."""
+        return sum(self.rows[subset] for subset in Subset)
 
 
 def materialise(connection: Connection, run_id: UUID, spec: Spec, as_of: datetime) -> Materialised:
@@ -129,7 +129,7 @@ def leave_out(
 ) -> Materialised:
     """Take the rows of `symbol_ids` out of ml.training_rows and return what is left; the split stays as it is.
 
-    They count as excluded by the cause `quarantined`. Raises DatasetError where a part of the split has no rows left.
+    They count as excluded by the cause `quarantined`. Raises DatasetError where a subset of the split has no rows left.
     """
     given = {"run_id": run_id, "symbol_ids": sorted(symbol_ids)}
     n_left_out = connection.execute(sql("datasets", "leave_out"), given).rowcount
@@ -144,10 +144,10 @@ def leave_out(
 
 
 def _counted(connection: Connection, run_id: UUID) -> dict[str, int]:
-    """Return the number of rows by part. Raises DatasetError where a part has none."""
+    """Return the number of rows by subset. Raises DatasetError where a subset has none."""
     counted = {row.split: row.n for row in connection.execute(sql("datasets", "counts"), {"run_id": run_id})}
-    rows = {split: counted.get(split, 0) for split in (*Part, "purged", "embargoed")}
-    if not all(rows[part] for part in Part):
+    rows = {split: counted.get(split, 0) for split in (*Subset, "purged", "embargoed")}
+    if not all(rows[subset] for subset in Subset):
         raise DatasetError(f"A part of the split has no rows ({rows}). Ingest a longer history.", rows=rows)
     return rows
 

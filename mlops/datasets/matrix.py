@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from mlops.datasets.materialise import Materialised
 from mlops.exceptions import DatasetError
-from mlops.modelling import Matrix, Part
+from mlops.modelling import Matrix, Subset
 from mlops.warehouse import sql
 from mlops.warehouse.reading import read_arrays
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_COLUMNS = ("symbol_id", "as_of", "part", "features", "returns")
+_COLUMNS = ("symbol_id", "as_of", "subset", "features", "returns")
 
 
 def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...], materialised: Materialised) -> Matrix:
-    """Return the rows of the run's three parts, ordered by `as_of` and then symbol, features rounded to float32.
+    """Return the rows of the run's three subsets, ordered by `as_of` and then symbol, features rounded to float32.
 
     Symbols are ordered by exchange and ticker: two databases with the same rows give the same matrix, in whatever order
     the symbols came in.
@@ -69,8 +69,8 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
             "`forecastle check` names the rows.",
             run_id=run_id,
         )
-    part = read["part"].astype(np.int8)[order]
-    if (np.diff(part) < 0).any() or set(part.tolist()) != set(range(len(Part))):
+    subset = read["subset"].astype(np.int8)[order]
+    if (np.diff(subset) < 0).any() or set(subset.tolist()) != set(range(len(Subset))):
         raise DatasetError("The parts of the training set do not follow each other in time.", run_id=run_id)
     return Matrix(
         feature_names=materialised.feature_set.names,
@@ -78,7 +78,7 @@ def read_matrix(connection: Connection, run_id: UUID, horizons: tuple[int, ...],
         features=features,
         returns=returns,
         directions=_directions(returns, materialised.label_set.thresholds_of(horizons)),
-        part=part,
+        subset=subset,
         symbols=symbols,
         symbol=symbol[order],
         as_of=read["as_of"][order],
@@ -109,8 +109,8 @@ def fingerprint(matrix: Matrix) -> str:
     """Return the SHA-256, in hexadecimal, of what training sees: the same rows give the same, in any database.
 
     Hashed are, in the matrix's order: the names of the features, the horizons and the symbols, then the bytes,
-    little-endian, row by row, of `as_of` (int64 microseconds since 1970 UTC), the symbol's place (int64), part (int8),
-    features (float32), returns (float64) and directions (int8), one array after the other.
+    little-endian, row by row, of `as_of` (int64 microseconds since 1970 UTC), the symbol's place (int64),
+    subset (int8), features (float32), returns (float64) and directions (int8), one array after the other.
     """
     import numpy as np
 
@@ -121,7 +121,7 @@ def fingerprint(matrix: Matrix) -> str:
     for array, dtype in (
         (matrix.as_of.astype("datetime64[us]").view(np.int64), "<i8"),
         (matrix.symbol, "<i8"),
-        (matrix.part, "i1"),
+        (matrix.subset, "i1"),
         (matrix.features, "<f4"),
         (matrix.returns, "<f8"),
         (matrix.directions, "i1"),

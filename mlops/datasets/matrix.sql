@@ -1,8 +1,8 @@
--- Features, labels and part of the rows that a run trains and is judged on, packed for `mlops.warehouse.reading`.
+-- Features, labels and subset of the rows that a run trains and is judged on, packed for `mlops.warehouse.reading`.
 -- Grain: one row per symbol, each field an array over the symbol's bars, all in one order; the returns are
 -- those of all horizons of the label set.
--- Only rows as they were when the run began: one that was rewritten since is missing here, and the reader notices. (A
--- build takes in bars in the order in which they were recorded, so what it rewrites is newer than all that was there.)
+-- Only rows as they were when the run began. One that was rewritten since is missing here, and the reader raises.
+-- (A build reads bars in the order in which they were recorded, so the rows that it rewrites have a newer recorded_at.)
 SELECT
     array_agg(r.symbol_id),
     array_agg(r.as_of),

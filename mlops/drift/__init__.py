@@ -1,5 +1,5 @@
-"""Whether the world, or the model's luck, has changed."""
+"""Whether the data, or the model's accuracy, has changed since training."""
 
-from mlops.drift.drift import DriftReport, FeatureDrift, SymbolDrift, VersionDrift, measure
+from mlops.drift.drift import DriftSummary, FeatureDrift, SymbolDrift, VersionDrift, measure
 
-__all__ = ["DriftReport", "FeatureDrift", "SymbolDrift", "VersionDrift", "measure"]
+__all__ = ["DriftSummary", "FeatureDrift", "SymbolDrift", "VersionDrift", "measure"]

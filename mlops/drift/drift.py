@@ -60,7 +60,7 @@ class VersionDrift:
 
 
 @dataclass(frozen=True, slots=True)
-class DriftReport:
+class DriftSummary:
     """What was measured as of `as_of` (UTC) and is kept under its `day`."""
 
     as_of: datetime
@@ -68,7 +68,7 @@ class DriftReport:
     versions: tuple[VersionDrift, ...]
 
 
-def measure(warehouse: Warehouse, as_of: datetime) -> DriftReport:
+def measure(warehouse: Warehouse, as_of: datetime) -> DriftSummary:
     """Measure the drift of every version in production over the days that its specification says, up to `as_of`.
 
     Only what was known at `as_of` (UTC) counts. The measurements of a day are replaced by a later run for the same
@@ -85,7 +85,7 @@ def measure(warehouse: Warehouse, as_of: datetime) -> DriftReport:
         if not production:
             raise NoProductionModelError
         versions = tuple(_measure_version(connection, row, as_of) for row in production)
-    return DriftReport(as_of=as_of, day=as_of.date(), versions=versions)
+    return DriftSummary(as_of=as_of, day=as_of.date(), versions=versions)
 
 
 def _measure_version(connection: Connection, production: Row[Any], as_of: datetime) -> VersionDrift:

@@ -3,12 +3,13 @@
 --
 --   PSI = sum over bins of (a - e) ln(a / e)
 --
--- a: share of the current values in the bin, e: share of the reference's; a share of less than :smallest_share, an empty
--- bin above all, counts as :smallest_share, for the logarithm has no answer to zero. Bins are those of the reference,
--- quantiles of the training rows: bin i holds edges[i-1] <= x < edges[i], which is what width_bucket counts. NULLs are
--- in no bin. Values are rounded to float32 first, as they were for training: a value that repeats is an edge exactly, not
--- nearly (beyond its range they are left alone, for the cast would fail). Without any shift PSI would be (bins - 1)(1 / n_current + 1 / n_reference) on average, as a chi-square of
--- bins - 1 degrees of freedom is (Yurdakul 2018): where that alone comes up to the first threshold, no verdict.
+-- a: share of the current values in the bin, e: share of the reference's; a share of less than :smallest_share, an
+-- empty bin above all, counts as :smallest_share, since the logarithm of zero is not defined. Bins are those of the
+-- reference, quantiles of the training rows: bin i holds edges[i-1] <= x < edges[i], which is what width_bucket counts.
+-- NULLs are in no bin. Values are rounded to float32 first, as they were for training, so that a value that repeats
+-- equals its edge exactly. (Values beyond the range of float32 are not rounded, since the cast would fail.) Without any
+-- shift PSI is (bins - 1)(1 / n_current + 1 / n_reference) on average, like a chi-square of bins - 1 degrees of freedom
+-- (Yurdakul 2018). Where that alone reaches the first threshold, there are too few rows and no state is given.
 --
 -- The rows of a symbol are collected into one array, of which each feature's values are cut out and counted by
 -- themselves: that needs neither a sort nor a comparison of names per value. Ten days below the window on `ts` are more

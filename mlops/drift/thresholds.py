@@ -1,4 +1,4 @@
-"""From where on drift is drift: one place for the numbers, and where they come from."""
+"""The thresholds of drift, with their sources."""
 
 from __future__ import annotations
 

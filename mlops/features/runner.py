@@ -124,7 +124,7 @@ def _folders() -> tuple[str, ...]:
     try:
         with others_only_read():
             place.mkdir(parents=True, exist_ok=True)
-        require_own_folder(place)  # dbt believes what it left there
+        require_own_folder(place)  # dbt reads again what it wrote there
         usable = os.access(place, os.W_OK)
     except (OSError, EmbeddedServerError):
         usable = False
@@ -163,7 +163,7 @@ def _rows(response: dict[str, Any]) -> int:
 def _go_on_with_interrupt(outcome: dbtRunnerResult) -> None:
     """Raise KeyboardInterrupt where dbt caught one: the user wants us to end, too.
 
-    What dbt then met with does not matter, such as that the role that it works as may not terminate the sessions of its
+    Errors that dbt had after the interrupt do not matter, such as that its role may not terminate the sessions of its
     login. The server ends those when it sees that they have no client any more.
     """
     error = outcome.exception

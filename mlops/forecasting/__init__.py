@@ -4,7 +4,7 @@
 process is at its first query within three seconds.
 """
 
-from mlops.forecasting.forecasts import Forecast, ForecastReport, VersionForecasts, forecast, newest
+from mlops.forecasting.forecasts import Forecast, ForecastSummary, VersionForecasts, forecast, newest
 from mlops.forecasting.serving import serving_timeframes
 
-__all__ = ["Forecast", "ForecastReport", "VersionForecasts", "forecast", "newest", "serving_timeframes"]
+__all__ = ["Forecast", "ForecastSummary", "VersionForecasts", "forecast", "newest", "serving_timeframes"]

@@ -41,7 +41,7 @@ _LONGEST_ERROR = 2000
 
 @dataclass(frozen=True, slots=True)
 class VersionForecasts:
-    """What one version had to say, as counts.
+    """What one version did in a run, as counts.
 
     Attributes:
         role: `production`, or `challenger`.
@@ -67,7 +67,7 @@ class VersionForecasts:
 
 
 @dataclass(frozen=True, slots=True)
-class ForecastReport:
+class ForecastSummary:
     """What a forecast run did, one entry a version, production first. `as_of`: nothing known after it was used."""
 
     as_of: datetime
@@ -105,7 +105,7 @@ class Forecast:
     version: ModelVersion
 
 
-def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -> ForecastReport:
+def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -> ForecastSummary:
     """Forecast every symbol of its universe with each version that serves, those in production first.
 
     Each version has a transaction and a row of ml.forecast_runs of its own, whatever becomes of it: one that is broken
@@ -120,7 +120,7 @@ def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None)
 
     Raises, once all have been asked, what a version in production failed by; a challenger's failure is in its row:
         NoProductionModelError: nothing (or nothing of `model`) is in production or challenges.
-        GateClosedError: the newest check of one of the daily suites, of a version's timeframe, found a fault; or some
+        GateClosedError: the newest check of one of the daily suites, of a version's timeframe, has failed; or some
             of these suites were checked and others never.
         ArtifactCorruptError: the version's bytes are not those that were registered.
         ForecastingError: a version knows the future of `as_of`, the features in the warehouse are not those that it
@@ -146,7 +146,7 @@ def forecast(warehouse: Warehouse, as_of: datetime, *, model: str | None = None)
     gather_statistics(warehouse, "ml.predictions", sum(each.made for each in done))
     if errors:
         raise _of_all(errors)
-    return ForecastReport(as_of=as_of, versions=tuple(done))
+    return ForecastSummary(as_of=as_of, versions=tuple(done))
 
 
 def newest(warehouse: Warehouse, as_of: datetime, *, model: str | None = None) -> list[Forecast]:

@@ -1,4 +1,4 @@
-"""The gate before a forecast: what the checks have said of the data, and what to do where they said no."""
+"""The gate before a forecast: whether the newest checks of the data passed, and what to do where they failed."""
 
 from __future__ import annotations
 
@@ -19,38 +19,37 @@ _NOW = timedelta(minutes=1)
 
 
 def symbols_in_quarantine(connection: Connection, timeframe: str, as_of: datetime) -> frozenset[int]:
-    """Return the symbols that may not be forecast as of `as_of` (UTC), by what was last said of `timeframe`.
+    """Return the symbols that may not be forecast as of `as_of` (UTC), by the newest checks of `timeframe`.
 
     Of each suite the newest check counts, by its as-of and then by when it was made, so that a later check of one suite
-    says nothing of the others. Data that were never checked are not refused: checking is a step of its own. But once
-    one suite was checked, the others are wanted, too.
+    does not replace those of the others. Data that were never checked are not refused: checking is a step of its own.
+    But once one suite was checked, the others are required, too.
 
     Raises:
-        GateClosedError: a suite found a fault that is not just one of a few symbols, or was never checked where others
-            were.
+        GateClosedError: a suite failed for more than a few symbols, or was never checked where others were.
     """
     wanted = {"timeframe": timeframe, "as_of": as_of, "suites": list(DAILY_SUITES)}
     rows = connection.execute(sql("forecasting", "newest_checks"), wanted).all()
-    faults = [row for row in rows if row.expectation is not None]
+    failures = [row for row in rows if row.expectation is not None]
     never = [row.suite for row in rows if row.as_of is None]
-    if not faults and len(never) in (0, len(DAILY_SUITES)):
+    if not failures and len(never) in (0, len(DAILY_SUITES)):
         return frozenset(symbol_id for row in rows for symbol_id in row.at_fault)
     again = "" if abs(clock.now() - as_of) < _NOW else f" --as-of {_typed(as_of)}"
     check_again = f"`forecastle check --timeframe {timeframe}{again}`"
-    if not faults:
+    if not failures:
         checked = ", ".join(suite for suite in DAILY_SUITES if suite not in never)
         raise GateClosedError(
             f"The gate is closed for {timeframe}: as of {_shown(as_of)} or before, {checked} was checked, and "
             f"{', '.join(never)} never.\nCheck all of them: {check_again}."
         )
     advice = f"Once the data are mended, or where they have been since, check again: {check_again}."
-    if any(row.suite == "freshness" for row in faults):
+    if any(row.suite == "freshness" for row in failures):
         advice += _earlier(connection, timeframe, as_of)
-    raise GateClosedError(f"{_what(timeframe, faults)}\n{advice}")
+    raise GateClosedError(f"{_what(timeframe, failures)}\n{advice}")
 
 
-def _what(timeframe: str, faults: Sequence[Row[Any]]) -> str:
-    first, more = faults[0], len(faults) - 1
+def _what(timeframe: str, failures: Sequence[Row[Any]]) -> str:
+    first, more = failures[0], len(failures) - 1
     return (
         f"The gate is closed for {timeframe}: the check as of {_shown(first.as_of)}, made on "
         f"{_shown(first.checked_at)}, found fault with {first.suite}, {first.expectation}: {first.observed}"

@@ -1,4 +1,5 @@
--- Keep the forecasts that were not made before, one that was stays as it is, `made_at` included; and keep the run.
+-- Store the run, and the forecasts that were not made before. One that was made before stays as it is, with its
+-- `made_at`.
 -- Grain of the result: one row, with how many forecasts are new.
 WITH made AS (
     INSERT INTO ml.predictions (

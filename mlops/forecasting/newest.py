@@ -40,7 +40,7 @@ class Newest:
 def read_newest(connection: Connection, serving: Serving, as_of: datetime) -> Newest:
     """Return what `serving` is asked as of `as_of` (UTC): the newest row of each symbol of its universe.
 
-    Raises GateClosedError where the newest checks found fault with more than a few symbols.
+    Raises GateClosedError where the newest checks failed for more than a few symbols.
     """
     timeframe = read_timeframe(connection, serving.timeframe)
     quarantined = symbols_in_quarantine(connection, serving.timeframe, as_of)

@@ -1,5 +1,5 @@
 """What came of the forecasts."""
 
-from mlops.outcomes.outcomes import OutcomesReport, resolve
+from mlops.outcomes.outcomes import OutcomesSummary, resolve
 
-__all__ = ["OutcomesReport", "resolve"]
+__all__ = ["OutcomesSummary", "resolve"]

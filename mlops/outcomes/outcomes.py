@@ -1,4 +1,4 @@
-"""Hold forecasts against what came, as soon as it is known and not before."""
+"""Compare forecasts with the returns that came true, as soon as these are known and not before."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mlops.warehouse.statistics import gather_statistics
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomesReport:
-    """What a run filled in.
+class OutcomesSummary:
+    """What a run did.
 
     Attributes:
         as_of: UTC; no label known after it was used.
@@ -30,12 +30,12 @@ class OutcomesReport:
     overdue: int
 
 
-def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesReport:
+def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesSummary:
     """Fill in the outcome of every open forecast whose label is known at `as_of` (UTC), in one transaction.
 
-    A forecast meets the label of its own symbol, timeframe, bar and horizon. Idempotent; two at once wait for each
-    other. An outcome whose label changed, because a bar was corrected and the labels were built again, is brought up
-    to date; it keeps its row.
+    A forecast is compared with the label of its own symbol, timeframe, bar and horizon. Idempotent; two at once wait
+    for each other. An outcome whose label changed, because a bar was corrected and the labels were built again, is
+    updated in its row.
 
     Raises OutcomesError where there are no labels to resolve by.
     """
@@ -46,7 +46,7 @@ def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesReport:
         done = connection.execute(sql("outcomes", "resolve"), {"as_of": as_of}).one()
         left = connection.execute(sql("outcomes", "waiting"), {"as_of": as_of}).one()
     gather_statistics(warehouse, "ml.outcomes", done.resolved + done.corrected)
-    return OutcomesReport(
+    return OutcomesSummary(
         as_of=as_of,
         resolved=done.resolved,
         corrected=done.corrected,

@@ -1,4 +1,4 @@
--- Versions of a model beside each other: skill on the test part, and what came of the forecasts that all of them made.
+-- Versions of a model beside each other: skill on the test subset, and what came of the forecasts that all of them made.
 -- Grain: one row per horizon and version, of :versions, or of all that forecast where that is NULL.
 WITH chosen AS (
     SELECT

@@ -1,4 +1,4 @@
-"""Versions of one model beside each other, each held against the same outcomes."""
+"""Compare versions of one model, all by the same outcomes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Compared:
 
     Attributes:
         aliases: the aliases that point at the version now.
-        test_mae_skill: 1 - MAE / naive MAE on its test part; None where that is not known.
+        test_mae_skill: 1 - MAE / naive MAE on its test subset; None where that is not known.
         test_accuracy_skill: of the direction, likewise.
         n_live: forecasts that all the versions made, of the same symbol and as-of, and that have come true.
         live_mae_skill: 1 - MAE / naive MAE over these; None where there is none.

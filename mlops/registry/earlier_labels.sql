@@ -1,4 +1,4 @@
--- What the labels of a model's versions go by.
+-- The versions of a model with what decides their labels (major.minor.patch).
 -- Grain: one row per version.
 SELECT
     version.major, version.minor, version.patch, version.candidate, version.family, version.hyperparameters,

@@ -1,4 +1,4 @@
-"""Models: the questions, each declared by the first specification that is trained to answer it."""
+"""Models: each is declared by the first specification that is trained for it."""
 
 from __future__ import annotations
 

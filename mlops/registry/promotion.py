@@ -1,4 +1,4 @@
-"""Which version makes a model's forecasts: put another one there, and take that back."""
+"""Change which version makes a model's forecasts, and take such a change back."""
 
 from __future__ import annotations
 

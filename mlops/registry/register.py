@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from mlops.domain import ModelVersion
-from mlops.modelling import DatasetFacts, Part, TrainedModel
+from mlops.modelling import DatasetFacts, Subset, TrainedModel
 from mlops.registry.labels import Answer, Label, next_label
 from mlops.registry.revision import code_revision
 from mlops.registry.runs import finish_run
@@ -204,7 +204,7 @@ def _add_references(connection: Connection, version: ModelVersion, trained: Trai
 def _reason(spec: Spec, version: ModelVersion, alias: str, trained: TrainedModel) -> str:
     """Return why the alias moves: by which rule, and how much better than naive the version is, good or bad."""
     skills = ", ".join(
-        f"h{horizon} {_percent(entry['mae']['skill'])}" for horizon, entry in trained.metrics[Part.TEST.value].items()
+        f"h{horizon} {_percent(entry['mae']['skill'])}" for horizon, entry in trained.metrics[Subset.TEST.value].items()
     )
     return (
         f"{_RULES[alias].format(name=spec.name)}: its checks held, and the export says what the model says within "

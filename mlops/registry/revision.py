@@ -1,4 +1,4 @@
-"""Which code it was."""
+"""Which revision of the code trained a model."""
 
 from __future__ import annotations
 

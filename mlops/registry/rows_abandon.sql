@@ -1,4 +1,4 @@
--- Take away the training rows that a worker which was killed has left behind.
+-- Delete the training rows that a killed worker left behind.
 -- Grain: the rows of all runs that have ended.
 DELETE FROM ml.training_rows WHERE run_id IN (
     SELECT left_behind.run_id

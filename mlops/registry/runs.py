@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection
 
 from mlops.exceptions import RegistryError
-from mlops.modelling import Part
+from mlops.modelling import Subset
 from mlops.registry.models import declare
 from mlops.spec import Spec
 from mlops.warehouse import sql
@@ -58,7 +58,7 @@ def finish_run(
         connection: to the warehouse.
         run_id: the run.
         status: `blocked` where the checks closed the gate.
-        rows: number of rows by part, where it came as far as that.
+        rows: number of rows by subset, where it came as far as that.
         excluded: number of rows left out, by cause.
         metrics: what it came to.
         error: what went wrong.
@@ -66,7 +66,7 @@ def finish_run(
     Raises:
         RegistryError: no such run is going on.
     """
-    counts = {f"n_{part}": None if rows is None else rows[part] for part in Part}
+    counts = {f"n_{subset}": None if rows is None else rows[subset] for subset in Subset}
     changed = connection.execute(
         sql("registry", "run_finish"),
         {

@@ -1,4 +1,4 @@
--- The version that says the same already: of the same candidate, the same bytes, trained on the same rows.
+-- The version that is the same already: of the same candidate, with the same bytes, trained on the same rows.
 -- Grain: one row or none.
 SELECT version.version
 FROM ml.versions AS version

@@ -1,4 +1,4 @@
--- How often the test window has been looked at before: versions of the model whose test part shares a date with it, of
+-- How often the test window has been looked at before: versions of the model whose test subset shares a date with it, of
 -- those before :before where it is not NULL.
 -- Grain: one row.
 SELECT count(*) FROM ml.versions

@@ -1,7 +1,8 @@
 """Bars into the warehouse: stage a source by COPY, judge it and take it over in SQL, all in one transaction.
 
-What cannot even be read (no symbol, no date, no number, no such session) is told apart here, while a batch is staged;
-what was read and cannot be true is found by one pass of SQL over the staged rows. A killed process leaves nothing.
+Rows that cannot be read (no symbol, no date, no number, no such session) are rejected here, while a batch is staged;
+rows that can be read but cannot be true are rejected by one pass of SQL over the staged rows. A killed process
+leaves nothing.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from mlops import clock
-from mlops.sources.faults import refuse_if_hopeless
+from mlops.sources.ingested import NOT_YET, Ingested, Ticket, Waiting, record_ingest
 from mlops.sources.layout import BARS, Source, first_taken, readable
-from mlops.sources.report import NOT_YET, Ingested, Ticket, Waiting, report
+from mlops.sources.rejections import refuse_if_mostly_rejected
 from mlops.sources.staging import BarStaging
 from mlops.sources.terms import Terms
 from mlops.warehouse import Warehouse, sql
@@ -36,7 +37,7 @@ def ingest_bars(
 ) -> Ingested:
     """Take the bars of `source` into `market.bars` and return what became of its rows.
 
-    `timeframe` is told from the rows where they have dates only (`d1`). A daily bar belongs to the session of its
+    Without `timeframe` it is `d1` where the rows have dates only. A daily bar belongs to the session of its
     date: `ts` is the session's open and `known_at` its close; a weekly one likewise to the sessions of its week.
     Elsewhere `ts` is as given, read in `timezone` where it has no offset, and `known_at` is `ts` and the timeframe.
     `exchange` (a name of exchange-calendars) and `asset_class` are for symbols that are new; one that is known keeps
@@ -65,11 +66,11 @@ def ingest_bars(
         staging = BarStaging(connection, terms)
         for batch in batches:
             staging.take(batch)
-            refuse_if_hopeless(source.name, staging.n_faults, staging.n_read)
+            refuse_if_mostly_rejected(source.name, staging.n_rejected, staging.n_read)
         staging.finish(source.name)
         new, changed, rejected, waiting = _take_over(connection, staging, ticket)
         span = {"timeframe": staging.timeframe_name, "first": staging.first, "last": staging.last}
-        return report(
+        return record_ingest(
             connection,
             ticket,
             read=staging.n_read,
@@ -88,7 +89,7 @@ def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> t
 
     Return how many rows are new, changed and rejected, those that wait among the last, and which wait.
     """
-    n_rejected = staging.n_faults
+    n_rejected = staging.n_rejected
     n_new = n_changed = 0
     waiting = Waiting()
     if staging.first is not None:
@@ -112,17 +113,17 @@ def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> t
         n_rejected += run("judge_bars") + run("reject_duplicate_bars")
         if staging.terms.waits_until > staging.terms.now:
             waiting = Waiting.counted(connection, ticket.kind, parameters)
-        refuse_if_hopeless(ticket.source, n_rejected - waiting.n, staging.n_read)
-        n_met = 0
+        refuse_if_mostly_rejected(ticket.source, n_rejected - waiting.n, staging.n_read)
+        n_present = 0
         if staging.has_known_symbols:
-            met = connection.execute(sql("sources", "find_changed_bars"), parameters).one()
-            n_met, n_changed = met.n_met, met.n_changed
+            compared = connection.execute(sql("sources", "find_changed_bars"), parameters).one()
+            n_present, n_changed = compared.n_present, compared.n_changed
         if n_changed:
             run("keep_superseded_bars")
             run("correct_bars")
         if staging.has_new_symbols:
             run("add_symbols")
             run("name_new_symbols")
-        if n_met + n_rejected < staging.n_read:
+        if n_present + n_rejected < staging.n_read:
             n_new = run("add_bars")
     return n_new, n_changed, n_rejected, waiting

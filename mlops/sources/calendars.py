@@ -1,7 +1,8 @@
 """The trading calendar in SQL: `market.sessions`, filled from exchange-calendars, without two holidays of currencies.
 
-What is past stays as it was recorded and keeps its ordinal, whichever way the calendar grows. What is ahead follows
-the calendar package each time the table is extended, so that a holiday announced later arrives with its next release.
+Past sessions stay as they were recorded and keep their ordinals, in whichever direction the calendar grows. Future
+sessions are taken again from the calendar package each time the table is extended, so that a holiday announced later
+comes with its next release.
 """
 
 from __future__ import annotations

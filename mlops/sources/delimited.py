@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlops.exceptions import SourceError
-from mlops.sources.layout import Batch, RowFault
+from mlops.sources.layout import Batch, Rejection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ def read_delimited(
 
     `assign` says of the names in the header which column holds which field. The delimiter (comma, semicolon, tab or
     bar) is told from the header. Blank lines are passed over but counted. A line with too many or too few values is a
-    fault of that row, unless it is the last: then the file is cut off.
+    reason to reject that row, unless it is the last: then the file is cut off.
     Raises SourceError where the file is empty, cut off, no text in UTF-8, or has a row of more than a MiB.
     """
     reader: _BlockReader | None = None
@@ -167,10 +167,10 @@ class _BlockReader:
         table = pa.table(
             {name: table.column(self.names[position]) for name, position in self.assigned.items()} | {"line": kept}
         )
-        return Batch(table, [self._fault(int(lines[index]), n_values, text) for index, n_values, text in ragged])
+        return Batch(table, [self._rejection(int(lines[index]), n_values, text) for index, n_values, text in ragged])
 
-    def _fault(self, line: int, n_values: int, text: str) -> RowFault:
-        return RowFault(line, f"{n_values} values where the header has {len(self.names)}", {"text": text})
+    def _rejection(self, line: int, n_values: int, text: str) -> Rejection:
+        return Rejection(line, f"{n_values} values where the header has {len(self.names)}", {"text": text})
 
     def _line_numbers(self, first_line: int, block: bytes, *, is_last: bool) -> NDArray[np.int64]:
         """Return the line that each record starts on; empty lines are no records, to Arrow neither."""

@@ -1,6 +1,7 @@
--- The number of an ingest, wanted before its row can be written since the row has the counts, and the moment at which
--- the database learns its rows: after all bars, symbols and announcements that it has, and after all deletions, even if its
--- clock was put back, or a build of features would not see what is new. Whoever draws holds the lock of the table. One row.
+-- The number of an ingest and the moment at which its rows are recorded. The number is needed before the row of the
+-- ingest can be written, since that row has the counts. The moment is later than that of all bars, symbols,
+-- announcements and deletions in the database, even if the clock was put back: else a build of features would miss the
+-- new rows. The caller holds the lock of the table. One row.
 SELECT
     nextval(pg_get_serial_sequence('market.ingests', 'id')) AS ingest_id,
     greatest(

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, text
 from mlops import clock
 from mlops.exceptions import SourceError
 from mlops.sources.calendars import EARLIEST, extend_sessions
-from mlops.sources.faults import Faults, file_faults, refuse_if_hopeless
+from mlops.sources.ingested import NOT_YET, Ingested, Ticket, Waiting, record_ingest
 from mlops.sources.layout import EARNINGS, Batch, Source, first_taken, readable
-from mlops.sources.report import NOT_YET, Ingested, Ticket, Waiting, report
-from mlops.sources.values import name_fault, read_moments, read_numbers, read_text
+from mlops.sources.rejections import Rejections, refuse_if_mostly_rejected, save_rejections
+from mlops.sources.values import name_error, read_moments, read_numbers, read_text
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
 from mlops.warehouse.locks import take_lock
@@ -52,7 +52,7 @@ def ingest_earnings(
         staging = _Staging(connection, last_moment)
         for batch in batches:
             staging.take(batch)
-            refuse_if_hopeless(source.name, staging.n_faults, staging.n_read)
+            refuse_if_mostly_rejected(source.name, staging.n_rejected, staging.n_read)
         staging.finish(source.name)
         parameters = ticket.parameters | {
             "now": moment,
@@ -66,14 +66,14 @@ def ingest_earnings(
 
         connection.execute(text("ANALYZE staged_earnings"))
         run("time_earnings")
-        rejected = staging.n_faults + run("judge_earnings")
+        rejected = staging.n_rejected + run("judge_earnings")
         waiting = Waiting.counted(connection, ticket.kind, parameters)
-        refuse_if_hopeless(source.name, rejected - waiting.n, staging.n_read)
+        refuse_if_mostly_rejected(source.name, rejected - waiting.n, staging.n_read)
         changed = run("find_changed_earnings")
         if changed:
             run("keep_superseded_earnings")
             run("correct_earnings")
-        return report(
+        return record_ingest(
             connection,
             ticket,
             read=staging.n_read,
@@ -91,7 +91,7 @@ class _Staging:
     def __init__(self, connection: Connection, last_moment: datetime) -> None:
         self.connection = connection
         self.last_day = max(last_moment, clock.now()).astimezone(UTC).date()
-        self.n_read = self.n_faults = self.n_unreadable = 0
+        self.n_read = self.n_rejected = self.n_unreadable = 0
         self.has_quarter = False
         self.symbols = {
             row.ticker: row for row in connection.execute(text("SELECT ticker, id, exchange FROM market.symbols"))
@@ -103,7 +103,7 @@ class _Staging:
 
         table = batch.table
         self.has_quarter = "quarter" in table.column_names
-        faults = Faults(table)
+        rejections = Rejections(table)
         tickers = read_text(table.column("symbol")).to_pylist()
         moments = read_moments(table.column("date"), "date")
         days = moments.values.astype("datetime64[D]")
@@ -111,27 +111,27 @@ class _Staging:
             None if word is None else RELEASES.get(word.lower())
             for word in read_text(table.column("release")).to_pylist()
         ]
-        faults.add(_which(ticker is None for ticker in tickers), "symbol is missing")
-        faults.add(
+        rejections.add(_which(ticker is None for ticker in tickers), "symbol is missing")
+        rejections.add(
             _which(ticker not in self.symbols for ticker in tickers), "no such symbol in the warehouse: ingest its bars"
         )
-        faults.add(moments.missing, "date is missing")
-        faults.add(moments.unreadable, "date is no date")
-        faults.add(days < np.datetime64(EARLIEST), f"date is before {EARLIEST.year}")
-        faults.add(days > np.datetime64(self.last_day) + 1, "the release is in the future")
-        faults.add(_which(release is None for release in releases), "release is neither pre nor post")
+        rejections.add(moments.missing, "date is missing")
+        rejections.add(moments.unreadable, "date is no date")
+        rejections.add(days < np.datetime64(EARLIEST), f"date is before {EARLIEST.year}")
+        rejections.add(days > np.datetime64(self.last_day) + 1, "the release is in the future")
+        rejections.add(_which(release is None for release in releases), "release is neither pre nor post")
         eps = {}
         for name in ("eps_estimate", "eps_actual"):
             eps[name], unreadable = read_numbers(table.column(name))
-            faults.add(unreadable, f"{name} is no number")
+            rejections.add(unreadable, f"{name} is no number")
         quarters = read_text(table.column("quarter")).to_pylist() if self.has_quarter else [None] * table.num_rows
-        for why, rows_at_fault in _unfit(quarters).items():
-            faults.add(rows_at_fault, f"quarter {why}")
-        self.n_read += table.num_rows + len(batch.faults)
+        for why, unfit_rows in _unfit(quarters).items():
+            rejections.add(unfit_rows, f"quarter {why}")
+        self.n_read += table.num_rows + len(batch.rejections)
         self.n_unreadable += int(np.count_nonzero(moments.unreadable))
-        self.n_faults += file_faults(self.connection, [*batch.faults, *faults.rows()])
+        self.n_rejected += save_rejections(self.connection, [*batch.rejections, *rejections.rows()])
 
-        good = np.flatnonzero(faults.none)
+        good = np.flatnonzero(rejections.accepted)
         lines = table.column("line").to_pylist()
         oldest: dict[str, Any] = {}
         rows = []
@@ -158,7 +158,7 @@ def _which(flags: Any) -> NDArray[np.bool_]:  # noqa: ANN401
 
 def _unfit(names: list[str | None]) -> dict[str, NDArray[np.bool_]]:
     """Return which of `names` will not do, by the reason."""
-    whys = [None if name is None else name_fault(name) for name in names]
+    whys = [None if name is None else name_error(name) for name in names]
     return {why: _which(each == why for each in whys) for why in whys if why is not None}
 
 

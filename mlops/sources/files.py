@@ -1,4 +1,4 @@
-"""Files of rows: Parquet or CSV, told by their content; a `.csv.gz` is unpacked as it is read."""
+"""Files of rows: Parquet or CSV, recognised by their content; a `.csv.gz` is unpacked as it is read."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class FileSource:
     """A file of bars or earnings.
 
     `mapping` says which column holds which field where the names do not; `symbol` stands for a column of symbols in a
-    file of one. `opened` opens the file where more is to be minded than its name. Nothing is read before `batches`;
-    after it, `ignored` has the names of the columns that no field is in.
+    file of one. `opened` opens the file where its name alone does not do, as in an inbox. Nothing is read before
+    `batches`; after it, `ignored` has the names of the columns that no field is in.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class FileSource:
             stream.seek(0)
             n_rows = 0
             for batch in self._content(stream, layout):
-                n_rows += batch.table.num_rows + len(batch.faults)
+                n_rows += batch.table.num_rows + len(batch.rejections)
                 table = batch.table
                 for name, value in self.constants.items():
                     if name not in table.column_names:
                         table = table.append_column(name, pa.repeat(value, table.num_rows))
-                yield Batch(table, batch.faults)
+                yield Batch(table, batch.rejections)
             after = os.fstat(stream.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise SourceError(f"{self.name} was written to while it was read. Try again when it is whole.")

@@ -1,6 +1,7 @@
--- Meet the staged bars with those of the warehouse, and note which have other values there. A column that the file
--- lacks says nothing, and neither does a known_at that it does not give. One row: how many met, how many of them differ.
-WITH met AS MATERIALIZED (
+-- Compare the staged bars with the bars of the warehouse, and note which of them have other values there. A column that
+-- the file lacks is not compared, and neither is a known_at that the file does not give. One row: how many staged bars
+-- are in the warehouse already, and how many of them differ.
+WITH compared AS MATERIALIZED (
     SELECT
         s.line,
         b.open <> s.open
@@ -18,10 +19,10 @@ WITH met AS MATERIALIZED (
 ),
 
 noted AS (
-    INSERT INTO changed_lines (line) SELECT line FROM met WHERE differs
+    INSERT INTO changed_lines (line) SELECT line FROM compared WHERE differs
 )
 
 SELECT
-    count(*) AS n_met,
+    count(*) AS n_present,
     count(*) FILTER (WHERE differs) AS n_changed
-FROM met
+FROM compared

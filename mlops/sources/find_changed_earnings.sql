@@ -1,5 +1,5 @@
--- Which staged rows the warehouse has with other values; a file without quarters says nothing of them. One row per
--- such line.
+-- Note the staged rows that the warehouse has with other values; quarters are compared only where the file has them.
+-- One row per such line.
 INSERT INTO changed_lines (line)
 SELECT s.line
 FROM staged_earnings AS s

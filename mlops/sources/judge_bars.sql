@@ -1,6 +1,6 @@
--- Reject what cannot be true, and note what is not known yet, each row for the first reason that holds. In PostgreSQL NaN equals NaN and is above
--- all numbers; a missing volume or adjusted close is no fault. The bounds on size are those within which the squares and
--- quotients of features can be computed. One row per rejected line.
+-- Reject the rows that cannot be true, and note those that are not known yet, each for the first reason that holds. In
+-- PostgreSQL NaN equals NaN and is above all numbers. A missing volume or adjusted close is no reason to reject a row.
+-- Within the bounds on size the squares and quotients of features can be computed. One row per rejected line.
 INSERT INTO rejected_lines (line, reason)
 SELECT
     line,

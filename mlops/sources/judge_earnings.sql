@@ -1,5 +1,5 @@
--- Reject what cannot be true, and note what is not known yet, each row for the first reason that holds; of several rows for one announcement the first
--- that can be true stands. One row per rejected line.
+-- Reject the rows that cannot be true, and note those that are not known yet, each for the first reason that holds. Of
+-- several rows for one announcement the first that can be true is accepted. One row per rejected line.
 WITH judged AS MATERIALIZED (
     SELECT
         line,

@@ -78,8 +78,8 @@ EARNINGS = Layout(
 
 
 @dataclass(frozen=True, slots=True)
-class RowFault:
-    """A row that cannot be read: which line, why, and what the line says."""
+class Rejection:
+    """A row that cannot be read: its line, the reason, and its values by field."""
 
     line: int
     reason: str
@@ -91,12 +91,12 @@ class Batch:
     """Some rows of a source.
 
     `table` has the fields that the source has, under their names, as text or already typed, and `line` (int64): the
-    line in a CSV file, its header being line 1; the row number from 1 elsewhere. `faults` are rows that have no place
-    in a table at all, such as a line with a value too many.
+    line in a CSV file, its header being line 1; the row number from 1 elsewhere. `rejections` are rows that
+    do not fit into the table at all, such as a line with a value too many.
     """
 
     table: pa.Table
-    faults: Sequence[RowFault] = field(default=())
+    rejections: Sequence[Rejection] = field(default=())
 
 
 class Source(Protocol):

@@ -1,4 +1,4 @@
-"""Bars on their way to the temporary tables: read, put into UTC and told apart from what cannot be read."""
+"""Read bars, convert their times to UTC, write them into temporary tables, and reject those that cannot be read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mlops import clock
 from mlops.domain import DAILY, Calendar, Timeframe
 from mlops.exceptions import SourceError
 from mlops.sources.calendars import EARLIEST, exchange_timezone, extend_sessions, read_sessions
-from mlops.sources.faults import Faults, file_faults
 from mlops.sources.layout import Batch
+from mlops.sources.rejections import Rejections, save_rejections
 from mlops.sources.terms import SymbolTerms, Terms
-from mlops.sources.values import Moments, local_days, localize, name_fault, read_moments, read_numbers, read_text
+from mlops.sources.values import Moments, local_days, localize, name_error, read_moments, read_numbers, read_text
 from mlops.warehouse.copying import copy_arrays, copy_rows
 from mlops.warehouse.timeframes import read_timeframe
 
@@ -34,9 +34,9 @@ class BarStaging:
     def __init__(self, connection: Connection, terms: Terms) -> None:
         self.connection = connection
         self.terms = terms
-        # Told from the first rows where it is not said
+        # Found from the first rows where it is not given
         self.timeframe = None if terms.timeframe is None else read_timeframe(connection, terms.timeframe)
-        self.n_read = self.n_faults = self.n_unreadable_ts = 0
+        self.n_read = self.n_rejected = self.n_unreadable_ts = 0
         self.first: datetime | None = None
         self.last: datetime | None = None
         self.columns: set[str] = set()
@@ -54,7 +54,7 @@ class BarStaging:
 
     @property
     def timeframe_name(self) -> str | None:
-        """What its bars are called; None as long as that is neither said nor told from rows."""
+        """The name of the timeframe; None until it is given or found from the rows."""
         return self.timeframe.name if self.timeframe else None
 
     @property
@@ -73,26 +73,26 @@ class BarStaging:
 
         table = batch.table
         self.columns |= set(table.column_names)
-        faults = Faults(table)
-        by_number, numbers = self._symbols_of(table.column("symbol"), faults)
+        rejections = Rejections(table)
+        by_number, numbers = self._symbols_of(table.column("symbol"), rejections)
         moments = read_moments(table.column("ts"), "ts")
-        faults.add(moments.missing, "ts is missing")
-        faults.add(moments.unreadable, "ts is no date or time")
-        moments = self._plausible(moments, "ts", faults)
+        rejections.add(moments.missing, "ts is missing")
+        rejections.add(moments.unreadable, "ts is no date or time")
+        moments = self._plausible(moments, "ts", rejections)
         self.n_unreadable_ts += int(np.count_nonzero(moments.unreadable))
         values = {}
         for name in (*_PRICES, "volume", "adj_close"):
             if name in table.column_names:
                 values[name], unreadable = read_numbers(table.column(name))
-                faults.add(unreadable, f"{name} is no number")
+                rejections.add(unreadable, f"{name} is no number")
             else:
                 values[name] = np.full(table.num_rows, np.nan)
-        known_at = self._known_at(table, faults)
+        known_at = self._known_at(table, rejections)
         timeframe = self._settled_timeframe(moments)
-        ts, ends_at = self._times(timeframe, moments, by_number, numbers, faults)
-        self.n_read += table.num_rows + len(batch.faults)
-        self.n_faults += file_faults(self.connection, [*batch.faults, *faults.rows()])
-        good = faults.none
+        ts, ends_at = self._times(timeframe, moments, by_number, numbers, rejections)
+        self.n_read += table.num_rows + len(batch.rejections)
+        self.n_rejected += save_rejections(self.connection, [*batch.rejections, *rejections.rows()])
+        good = rejections.accepted
         if good.any():
             columns = {"line": table.column("line").to_numpy(), "symbol_no": numbers, "ts": ts, "ends_at": ends_at}
             columns |= {"known_at": known_at} | values
@@ -121,21 +121,21 @@ class BarStaging:
         self.first = min(first, self.first or first)
         self.last = max(last, self.last or last)
 
-    def _symbols_of(self, column: Any, faults: Faults) -> tuple[dict[int, SymbolTerms], NDArray[np.int64]]:  # noqa: ANN401
+    def _symbols_of(self, column: Any, rejections: Rejections) -> tuple[dict[int, SymbolTerms], NDArray[np.int64]]:  # noqa: ANN401
         """Return the symbols of a batch by number, and each row's number (0 where it has none that will do)."""
         import numpy as np
         import pyarrow.compute as pc
 
         encoded = pc.dictionary_encode(read_text(column)).combine_chunks()
         tickers = encoded.dictionary.to_pylist()
-        unfit = [name_fault(ticker) for ticker in tickers]
+        unfit = [name_error(ticker) for ticker in tickers]
         symbols = [self._symbol(ticker) for ticker, why in zip(tickers, unfit, strict=True) if why is None]
         by_ticker = {symbol.ticker: symbol.number for symbol in symbols}
         codes = pc.fill_null(encoded.indices, len(tickers)).to_numpy(zero_copy_only=False)
         for why in {*unfit} - {None}:
-            faults.add(np.isin(codes, [code for code, each in enumerate(unfit) if each == why]), f"symbol {why}")
+            rejections.add(np.isin(codes, [code for code, each in enumerate(unfit) if each == why]), f"symbol {why}")
         numbers = np.array([*(by_ticker.get(ticker, 0) for ticker in tickers), 0], dtype=np.int64)[codes]
-        faults.add(numbers == 0, "symbol is missing")
+        rejections.add(numbers == 0, "symbol is missing")
         return {symbol.number: symbol for symbol in symbols}, numbers
 
     def _symbol(self, ticker: str) -> SymbolTerms:
@@ -147,26 +147,26 @@ class BarStaging:
             )
         return self.symbols[ticker]
 
-    def _known_at(self, table: Any, faults: Faults) -> NDArray[np.datetime64]:  # noqa: ANN401
+    def _known_at(self, table: Any, rejections: Rejections) -> NDArray[np.datetime64]:  # noqa: ANN401
         """Return known_at in UTC, NaT where the source does not give it."""
         import numpy as np
 
         if "known_at" not in table.column_names:
             return np.full(table.num_rows, np.datetime64("NaT"), dtype="datetime64[us]")
         moments = read_moments(table.column("known_at"), "known_at")
-        faults.add(moments.unreadable | moments.dated, "known_at is no time")
-        return self._utc(self._plausible(moments, "known_at", faults), "known_at", faults)
+        rejections.add(moments.unreadable | moments.dated, "known_at is no time")
+        return self._utc(self._plausible(moments, "known_at", rejections), "known_at", rejections)
 
-    def _plausible(self, moments: Moments, name: str, faults: Faults) -> Moments:
-        """Leave out what lies beyond any calendar, whatever the timezone; what is future to the minute SQL tells."""
+    def _plausible(self, moments: Moments, name: str, rejections: Rejections) -> Moments:
+        """Reject moments outside of any calendar, whatever the timezone; SQL later rejects what is in the future."""
         import numpy as np
 
         too_early = moments.values < np.datetime64(EARLIEST)
         too_late = moments.values > np.datetime64(
             (self.terms.waits_until.astimezone(UTC) + timedelta(days=2)).replace(tzinfo=None)
         )
-        faults.add(too_early, f"{name} is before {EARLIEST.year}")
-        faults.add(too_late, "the bar is in the future")
+        rejections.add(too_early, f"{name} is before {EARLIEST.year}")
+        rejections.add(too_late, "the bar is in the future")
         return replace(moments, values=np.where(too_early | too_late, np.datetime64("NaT"), moments.values))
 
     def _settled_timeframe(self, moments: Moments) -> Timeframe:
@@ -194,27 +194,27 @@ class BarStaging:
         moments: Moments,
         symbols: dict[int, SymbolTerms],
         numbers: NDArray[np.int64],
-        faults: Faults,
+        rejections: Rejections,
     ) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
         """Return when each bar opens and when it ends, UTC."""
         import numpy as np
 
         if timeframe.is_by_clock:
-            faults.add(moments.dated, "ts has no time of day")
-            ts = self._utc(moments, "ts", faults)
+            rejections.add(moments.dated, "ts has no time of day")
+            ts = self._utc(moments, "ts", rejections)
         else:
             ts = np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[us]")
         ends_at = np.asarray(ts + np.timedelta64(timeframe.bar_length, "us"), dtype="datetime64[us]")
         for exchange in {symbol.exchange for symbol in symbols.values()}:
             mine = np.isin(numbers, [number for number, symbol in symbols.items() if symbol.exchange == exchange])
             if timeframe.is_by_clock:
-                self._extend(exchange, ts[mine & faults.none].astype("datetime64[D]"))
+                self._extend(exchange, ts[mine & rejections.accepted].astype("datetime64[D]"))
             else:
-                ts[mine], ends_at[mine] = self._sessions(timeframe.calendar, exchange, moments, mine, faults)
+                ts[mine], ends_at[mine] = self._sessions(timeframe.calendar, exchange, moments, mine, rejections)
         return ts, ends_at
 
     def _sessions(
-        self, rule: Calendar, exchange: str, moments: Moments, mine: NDArray[np.bool_], faults: Faults
+        self, rule: Calendar, exchange: str, moments: Moments, mine: NDArray[np.bool_], rejections: Rejections
     ) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
         """Return open and close of the session, or the week, that each bar of `mine` belongs to by its date."""
         import numpy as np
@@ -232,7 +232,7 @@ class BarStaging:
             utc, _, _ = localize(there, self.terms.timezone)
             # An hour that clocks skip or repeat has its day all the same
             days[said] = local_days(np.where(np.isnat(utc), there, utc), exchange_timezone(exchange))
-        readable = days[mine & faults.none]
+        readable = days[mine & rejections.accepted]
         n_mine = int(np.count_nonzero(mine))
         nothing = np.full(n_mine, np.datetime64("NaT"), dtype="datetime64[us]")
         if not len(readable):
@@ -243,7 +243,7 @@ class BarStaging:
         at = sessions.positions(days[mine])
         closed = np.zeros(len(days), dtype=np.bool_)
         closed[mine] = at < 0
-        faults.add(closed, f"{exchange} has no session " + ("in that week" if rule == "week" else "on that day"))
+        rejections.add(closed, f"{exchange} has no session " + ("in that week" if rule == "week" else "on that day"))
         if not len(sessions.days):
             return nothing, nothing
         return np.where(at < 0, nothing, sessions.opens[at]), np.where(at < 0, nothing, sessions.closes[at])
@@ -253,15 +253,15 @@ class BarStaging:
         oldest = min(days.min().item(), today) if len(days) else today
         extend_sessions(self.connection, exchange, oldest, clock.now())
 
-    def _utc(self, moments: Moments, name: str, faults: Faults) -> NDArray[np.datetime64]:
-        """Return the moments in UTC; those that the wall clock skips or repeats are faults."""
+    def _utc(self, moments: Moments, name: str, rejections: Rejections) -> NDArray[np.datetime64]:
+        """Return the moments in UTC; those that the wall clock skips or repeats are rejected."""
         import numpy as np
 
-        naive = ~moments.aware & ~np.isnat(moments.values) & faults.none
+        naive = ~moments.aware & ~np.isnat(moments.values) & rejections.accepted
         if not naive.any():
             return moments.values
         if self.terms.timezone is None and (moments.aware & ~np.isnat(moments.values)).any():
-            faults.add(naive, f"{name} has no offset, as others have, and its timezone was not said")
+            rejections.add(naive, f"{name} has no offset, as others have, and its timezone was not said")
             return moments.values
         if self.terms.timezone is None:
             raise SourceError(
@@ -271,6 +271,6 @@ class BarStaging:
         utc = moments.values.copy()
         skipped, twice = np.zeros((2, len(utc)), dtype=np.bool_)
         utc[naive], skipped[naive], twice[naive] = localize(moments.values[naive], self.terms.timezone)
-        faults.add(skipped, f"{name} does not exist: clocks go forward then")
-        faults.add(twice, f"{name} happens twice: clocks go back then, and it has no offset")
+        rejections.add(skipped, f"{name} does not exist: clocks go forward then")
+        rejections.add(twice, f"{name} happens twice: clocks go back then, and it has no offset")
         return utc

@@ -1,4 +1,4 @@
-"""What the caller says of a file of bars, checked, and what follows from it for each of its symbols."""
+"""Check what the caller states about a file of bars, and work out what holds for each of its symbols."""
 
 from __future__ import annotations
 

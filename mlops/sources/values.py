@@ -120,7 +120,7 @@ def read_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(usable, text, pa.scalar(None, pa.string()))
 
 
-def name_fault(name: str) -> str | None:
+def name_error(name: str) -> str | None:
     """Return why `name` will not do as a ticker or the like, None where it will."""
     if len(name) > LONGEST_NAME:
         return f"is longer than {LONGEST_NAME} characters"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Progress = Callable[[int, int], None]
-"""Told how many of how many steps of the fit are done."""
+"""Called with how many steps of the fit are done, and how many there are."""
 
 
 class FittedModel(Protocol):
@@ -41,7 +41,7 @@ class FittedModel(Protocol):
         """Return rows, [n, features], on which the export might differ from the model: they join the golden set.
 
         Args:
-            middle: a row of the middle of the training part, [features], to vary.
+            middle: a row of the middle of the training subset, [features], to vary.
         """
         ...
 
@@ -90,7 +90,7 @@ class Family(Protocol[H_contra]):
             validation: later rows, to watch the fit by or to stop it; nothing of them may be fitted to.
             hyperparameters: of this family's type.
             seed: of whatever is drawn at random.
-            progress: told how far the fit is.
+            progress: called with how far the fit is.
 
         Raises:
             TrainingError: the rows cannot be fitted, or the library refuses.

@@ -2,15 +2,15 @@
 
 A metric's entry is `{"model": ..., "naive": ..., "skill": ...}`. Skill is 1 - model / naive for a loss, as in
 A. H. Murphy, "Skill Scores Based on the Mean Square Error" (Monthly Weather Review 116, 1988): 1 is perfect, 0 as good
-as naive, negative worse. The naive forecasts know nothing but the train part:
+as naive, negative worse. The naive forecasts know nothing but the train subset:
 
 | metric | naive forecast |
 |---|---|
-| `mae`, `rmse` of p50 | zero return: in returns, "the last value stays"; beside it `train_median`, the train part's |
-| `pinball`, mean over the quantiles | the quantiles of the train part |
-| `coverage_80`, `band_width_80` | the band between the train part's quantiles; the aim is 0.8, so there is no skill |
-| `accuracy` of the likeliest direction | the majority class of the train part; skill is that of 1 - accuracy |
-| `log_loss` | the class frequencies of the train part |
+| `mae`, `rmse` of p50 | zero return: in returns, "the last value stays"; beside it `train_median`, the train subset's |
+| `pinball`, mean over the quantiles | the quantiles of the train subset |
+| `coverage_80`, `band_width_80` | the band between the train subset's quantiles; the aim is 0.8, so there is no skill |
+| `accuracy` of the likeliest direction | the majority class of the train subset; skill is that of 1 - accuracy |
+| `log_loss` | the class frequencies of the train subset |
 
 The rows of one date are not independent, nor are labels that overlap: `n` says how many rows there were and `dates`
 how many days (UTC), which is nearer to the number of independent observations.
@@ -62,26 +62,26 @@ def skill(model: float, naive: float) -> float | None:
     return None if naive == 0 else 1.0 - model / naive
 
 
-def evaluate(part: Matrix, train: Matrix, quantiles: Floats, probabilities: Floats) -> dict[str, dict[str, Any]]:
-    """Return the metrics of the forecasts for the rows of `part`, by horizon (as text, as JSON has it) and name.
+def evaluate(subset: Matrix, train: Matrix, quantiles: Floats, probabilities: Floats) -> dict[str, dict[str, Any]]:
+    """Return the metrics of the forecasts for the rows of `subset`, by horizon (as text, as JSON has it) and name.
 
     Args:
-        part: the rows that were forecast.
+        subset: the rows that were forecast.
         train: the rows that the naive forecasts know.
-        quantiles: [n, horizons, quantiles] for the rows of `part`, fractions.
+        quantiles: [n, horizons, quantiles] for the rows of `subset`, fractions.
         probabilities: [n, horizons, classes].
     """
     import numpy as np
 
-    n_dates = len(np.unique(part.as_of.astype("datetime64[D]")))
+    n_dates = len(np.unique(subset.as_of.astype("datetime64[D]")))
     return {
         str(horizon): {
-            "n": len(part),
+            "n": len(subset),
             "dates": n_dates,
-            **_of_returns(part.returns[:, h], train.returns[:, h], quantiles[:, h, :].astype(np.float64)),
-            **_of_directions(part.directions[:, h], train.directions[:, h], probabilities[:, h, :]),
+            **_of_returns(subset.returns[:, h], train.returns[:, h], quantiles[:, h, :].astype(np.float64)),
+            **_of_directions(subset.directions[:, h], train.directions[:, h], probabilities[:, h, :]),
         }
-        for h, horizon in enumerate(part.horizons)
+        for h, horizon in enumerate(subset.horizons)
     }
 
 
@@ -149,7 +149,7 @@ def class_frequencies(directions: Ints) -> Floats:
 
 
 def baselines(train: Matrix, validation_metrics: dict[str, dict[str, Any]]) -> tuple[Baseline, ...]:
-    """Return what each horizon's realised accuracy is held against, by `evaluate` of the validation part."""
+    """Return what each horizon's realised accuracy is held against, by `evaluate` of the validation subset."""
     import numpy as np
 
     return tuple(

@@ -1,11 +1,11 @@
-"""Whether the exported model says what the trained one says, on a golden set that looks for where they might not."""
+"""Whether the exported model forecasts as the trained one does, on a golden set of rows where they might differ."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from mlops.exceptions import ParityError, ScoringError
-from mlops.modelling import Matrix, Part
+from mlops.modelling import Matrix, Subset
 from mlops.scoring import Scorer
 from mlops.training.family import FittedModel
 
@@ -22,13 +22,13 @@ GOLDEN_ROWS = 512
 def golden_set(matrix: Matrix, native: FittedModel) -> NDArray[np.float32]:
     """Return the rows to compare on, [n, features], always the same for the same data and model.
 
-    Rows spread evenly over validation and test; the middle of the train part, also with one feature after the other,
+    Rows spread evenly over validation and test; the middle of the train subset, also with one feature after the other,
     and with all at once, at the least and the greatest value that training saw; and the probes of the model's family.
     """
     import numpy as np
 
-    train = matrix.of(Part.TRAIN).features
-    later = np.concatenate([matrix.of(Part.VALIDATION).features, matrix.of(Part.TEST).features])
+    train = matrix.of(Subset.TRAIN).features
+    later = np.concatenate([matrix.of(Subset.VALIDATION).features, matrix.of(Subset.TEST).features])
     spread = later[np.unique(np.linspace(0, len(later) - 1, GOLDEN_ROWS).astype(int))]
     middle = np.median(train, axis=0).astype(np.float32)
     extremes = [train.min(axis=0), train.max(axis=0)]

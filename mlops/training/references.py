@@ -3,7 +3,7 @@
 Bins by deciles of the reference itself, as the population stability index has them by convention (N. Siddiqi, Credit
 Risk Scorecards, 2006): each holds a tenth of the reference unless values repeat, so that no bin is empty by design.
 
-Features are described on the train part. Predictions are described on the validation part: on the rows that a model
+Features are described on the train subset. Predictions are described on the validation subset: on the rows that a model
 was fitted to, its predictions spread wider than they ever will again, and every forecast would look like drift.
 """
 
@@ -35,7 +35,7 @@ def references(train: Matrix, validation_medians: NDArray[np.floating]) -> tuple
 
     Args:
         train: whose features are described.
-        validation_medians: p50 on the validation part, [n, horizons].
+        validation_medians: p50 on the validation subset, [n, horizons].
     """
     features = [describe(name, train.features[:, i]) for i, name in enumerate(train.feature_names)]
     predictions = [describe(f"p50_h{h}", validation_medians[:, i]) for i, h in enumerate(train.horizons)]

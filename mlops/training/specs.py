@@ -1,4 +1,4 @@
-"""Read a specification: its own keys and those of the model family that it names, all faults told at once.
+"""Read a specification: its own keys and those of the model family that it names, with all errors in one message.
 
 A specification goes by its file, or by its name, `model/candidate`: it is then `specs/model/candidate.toml` below the
 current folder, or the one of that name that comes with Forecastle.
@@ -26,7 +26,7 @@ from mlops.training.families import family, family_names
 _LARGEST_FILE = 1 << 20
 """Bytes; a specification that is shipped has two thousand."""
 
-_FAULTS_TOLD = 10
+_ERRORS_SHOWN = 10
 
 _NAME = re.compile(f"{NAME}/{NAME}")
 
@@ -67,7 +67,7 @@ def _names_below(folder: Path) -> Iterator[str]:
 def load_spec(path: Path) -> Spec:
     """Read the specification at `path`.
 
-    Raises SpecError that names the file and, for each fault, the key, what was given and what is allowed.
+    Raises SpecError that names the file and, for each error, the key, what was given and what is allowed.
     """
     try:
         with path.open("rb") as file:
@@ -93,15 +93,15 @@ def load_spec(path: Path) -> Spec:
 def parse_spec(document: Mapping[str, Any], origin: str = "the specification") -> Spec:
     """Return the specification that `document` is, as TOML or JSON have it.
 
-    Raises SpecError that names `origin` and, for each fault, the key, what was given and what is allowed.
+    Raises SpecError that names `origin` and, for each error, the key, what was given and what is allowed.
     """
     try:
         return _type_for(document.get("family")).model_validate(document)
     except ValidationError as error:
-        faults = [_described(fault, document) for fault in error.errors(include_url=False)]
-        more = len(faults) - _FAULTS_TOLD
-        told = faults[:_FAULTS_TOLD] + ([f"and {more} more"] if more > 0 else [])
-        raise SpecError("\n".join(f"{origin}: {fault}." for fault in told)) from error
+        errors = [_described(each, document) for each in error.errors(include_url=False)]
+        more = len(errors) - _ERRORS_SHOWN
+        shown = errors[:_ERRORS_SHOWN] + ([f"and {more} more"] if more > 0 else [])
+        raise SpecError("\n".join(f"{origin}: {each}." for each in shown)) from error
 
 
 def spec_type(name: str) -> type[Spec]:
@@ -118,22 +118,22 @@ def _with_hyperparameters(own: Any, default: Any) -> type[Spec]:  # noqa: ANN401
 
 
 def _type_for(name: object) -> type[Spec]:
-    """Return the type to hold a document against; of a family that is not there, only its name is found fault with."""
+    """Return the type to validate a document with; of a family that does not exist, only the name is an error."""
     return spec_type(name) if isinstance(name, str) and name in family_names() else _with_hyperparameters(Any, None)
 
 
-def _described(fault: Any, document: Mapping[str, Any]) -> str:  # noqa: ANN401 - pydantic's own type is not exported
-    """Return one fault as people read it: the key, what was given, what is allowed."""
-    key = cut(".".join(str(step) for step in fault["loc"]) or "the whole", 100)
-    if fault["type"] == "missing":
-        meant = _field(fault["loc"])
+def _described(error: Any, document: Mapping[str, Any]) -> str:  # noqa: ANN401 - pydantic's own type is not exported
+    """Return one error of pydantic's as a sentence: the key, what was given, what is allowed."""
+    key = cut(".".join(str(step) for step in error["loc"]) or "the whole", 100)
+    if error["type"] == "missing":
+        meant = _field(error["loc"])
         return f"{key}: it is missing" + (f". {meant.description.rstrip('.')}" if meant and meant.description else "")
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: there is no such key here; there is {', '.join(_keys(fault['loc'][:-1], document))}"
-    allowed = str(fault["msg"]).removeprefix("Value error, ").replace("Input should", "it should", 1)
-    if isinstance(fault["input"], Mapping | Section):  # a fault of several keys together
+    if error["type"] == "extra_forbidden":
+        return f"{key}: there is no such key here; there is {', '.join(_keys(error['loc'][:-1], document))}"
+    allowed = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "it should", 1)
+    if isinstance(error["input"], Mapping | Section):  # an error of several keys together
         return f"{key}: {allowed}"
-    return f"{key}: {_shown(fault['input'])} was given; {allowed}"
+    return f"{key}: {_shown(error['input'])} was given; {allowed}"
 
 
 def _shown(value: object) -> str:

@@ -9,7 +9,7 @@ from platform import python_version
 from typing import Any
 
 from mlops.exceptions import TrainingError
-from mlops.modelling import Matrix, ModelInput, Part, TrainedModel
+from mlops.modelling import Matrix, ModelInput, Subset, TrainedModel
 from mlops.scoring import Scorer
 from mlops.spec import Spec
 from mlops.training.artifact import LARGEST
@@ -19,37 +19,37 @@ from mlops.training.parity import TOLERANCE, golden_set, require_parity
 from mlops.training.references import references
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, and how many of how many steps of it are."""
+"""Called with the stage (`fit`, `export`, `judge`), how many of its steps are done, and how many there are."""
 
 
 def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progress | None = None) -> TrainedModel:
-    """Return a model fitted to the train part of `matrix`, exported, and judged on validation and test.
+    """Return a model fitted to the train subset of `matrix`, exported, and judged on validation and test.
 
-    It is judged by what its export says, since that is what will forecast. The test part is scored once, here; nothing
-    is chosen by it.
+    It is judged by the forecasts of its export, since that is what will forecast. The test subset is scored once, here;
+    nothing is chosen by it.
 
     Raises:
         TrainingError: the family is unknown, it cannot be fitted, or what is fitted is too large to be kept.
-        ParityError: the export does not say what the fitted model says.
+        ParityError: the export's forecasts differ from those of the fitted model.
     """
     import numpy as np
 
-    tell = progress or (lambda what, done, total: None)
+    progress = progress or (lambda step, done, total: None)
     chosen = family(spec.family)
     seconds: dict[str, float] = {}
-    parts = {part: matrix.of(part) for part in Part}
+    subsets = {subset: matrix.of(subset) for subset in Subset}
 
     began = time.perf_counter()
     fitted = chosen.fit(
-        parts[Part.TRAIN],
-        parts[Part.VALIDATION],
+        subsets[Subset.TRAIN],
+        subsets[Subset.VALIDATION],
         spec.hyperparameters,
         spec.seed,
-        lambda done, total: tell("fit", done, total),
+        lambda done, total: progress("fit", done, total),
     )
     seconds["fit"] = time.perf_counter() - began
 
-    tell("export", 0, 1)
+    progress("export", 0, 1)
     began = time.perf_counter()
     taken = ModelInput("features", "row", spec.feature_set, feature_set_version, matrix.feature_names)
     artifact = fitted.export(taken)
@@ -63,19 +63,19 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
     began = time.perf_counter()
     parity = require_parity(fitted, artifact, golden_set(matrix, fitted))
     seconds["parity"] = time.perf_counter() - began
-    tell("export", 1, 1)
+    progress("export", 1, 1)
 
     began = time.perf_counter()
     scorer = Scorer(artifact)
     metrics: dict[str, dict[str, dict[str, Any]]] = {}
     medians = np.empty((0, len(matrix.horizons)), dtype=np.float32)
-    for step, part in enumerate((Part.VALIDATION, Part.TEST)):
-        tell("judge", step, 2)
-        quantiles, probabilities = scorer.score(parts[part].features)
-        metrics[part.value] = evaluate(parts[part], parts[Part.TRAIN], quantiles, probabilities)
-        if part is Part.VALIDATION:
+    for step, subset in enumerate((Subset.VALIDATION, Subset.TEST)):
+        progress("judge", step, 2)
+        quantiles, probabilities = scorer.score(subsets[subset].features)
+        metrics[subset.value] = evaluate(subsets[subset], subsets[Subset.TRAIN], quantiles, probabilities)
+        if subset is Subset.VALIDATION:
             medians = quantiles[:, :, 1]
-    tell("judge", 2, 2)
+    progress("judge", 2, 2)
     seconds["judge"] = time.perf_counter() - began
 
     return TrainedModel(
@@ -86,8 +86,8 @@ def train(spec: Spec, matrix: Matrix, feature_set_version: str, progress: Progre
         history=fitted.history(),
         parity_max_abs_diff=parity,
         tolerance=TOLERANCE,
-        references=references(parts[Part.TRAIN], medians),
-        baselines=baselines(parts[Part.TRAIN], metrics[Part.VALIDATION.value]),
+        references=references(subsets[Subset.TRAIN], medians),
+        baselines=baselines(subsets[Subset.TRAIN], metrics[Subset.VALIDATION.value]),
         packages=packages(chosen.packages),
         seconds=seconds,
     )

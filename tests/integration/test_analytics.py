@@ -18,7 +18,7 @@ from small_world import register
 from sqlalchemy import create_engine, text
 from technical import DAILY_BARS, FORWARD, HORIZONS, TECHNICAL_FEATURES
 
-from mlops.checks import faults, suites
+from mlops.checks import failing_rows, suites
 from mlops.checks.parameters import Parameters
 from mlops.domain import Role
 from mlops.drift import measure
@@ -388,7 +388,9 @@ def test_analyst_can_run_the_query_that_shows_the_rows_at_fault(market: Market, 
         feature_set=feature_set,
         label_set=FORWARD,
     )
-    queries = {each.name: faults.query(each, chosen.batches[each.batch], parameters) for each in chosen.expectations}
+    queries = {
+        each.name: failing_rows.query(each, chosen.batches[each.batch], parameters) for each in chosen.expectations
+    }
     with market.warehouse.begin(role=None) as connection:
         for statement in SPOIL:
             connection.execute(text(statement))

@@ -58,8 +58,8 @@ def feature_set(warehouse: Warehouse) -> FeatureSet:
         return read_feature_set(connection, "technical")
 
 
-def failed(report: checks.CheckReport) -> set[str]:
-    return {result.expectation for result in report.failures}
+def failed(findings: checks.CheckFindings) -> set[str]:
+    return {result.expectation for result in findings.failures}
 
 
 EVERY_FAULT = [pytest.param(suite, name, id=f"{suite}-{name}") for suite in FAULTS for name in FAULTS[suite]]
@@ -75,19 +75,19 @@ def test_the_fault_closes_the_gate_or_puts_its_symbol_into_quarantine(
     checks.gate(run_suites(featured, [alone], **arguments))
 
     plant(featured, FAULTS[suite][name])
-    report = run_suites(featured, [alone], **arguments)
+    findings = run_suites(featured, [alone], **arguments)
 
-    (result,) = (each for each in report.results if each.expectation == name)
+    (result,) = (each for each in findings.results if each.expectation == name)
     assert not result.success
     assert "could not be checked" not in result.observed
     (declared,) = (each for each in alone.expectations if each.name == name)
     if declared.quarantines and len(result.symbols_at_fault) == 1:
-        assert report.quarantined == set(result.symbols_at_fault) == {id_of(featured, "AAPL")}
-        checks.gate(report)
+        assert findings.quarantined == set(result.symbols_at_fault) == {id_of(featured, "AAPL")}
+        checks.gate(findings)
     else:
         with pytest.raises(GateClosedError) as closed:
-            checks.gate(report)
-        assert f"suite {suite}, expectation {report.failures[0].expectation}" in str(closed.value)
+            checks.gate(findings)
+        assert f"suite {suite}, expectation {findings.failures[0].expectation}" in str(closed.value)
     with featured.begin(Role.WORKER) as connection:
         shown = connection.execute(text(result.query)).all()
     # The query that is kept shows the rows; only where there are too few rows is there nothing to show.
@@ -100,18 +100,18 @@ def test_the_fault_closes_the_gate_or_puts_its_symbol_into_quarantine(
 @pytest.mark.parametrize("day", ["2001-02-28", "2005-06-30", "2008-10-10", "2012-12-31", "2013-03-01", "2013-03-03"])
 def test_clean_data_pass_every_day(featured: Warehouse, day: str) -> None:
     as_of = datetime.fromisoformat(day).replace(hour=23, tzinfo=UTC)
-    report = checks.daily(featured, as_of)
-    assert failed(report) == set()
-    checks.gate(report)
-    assert {result.suite for result in report.results} == set(DAILY_SUITES)
+    findings = checks.daily(featured, as_of)
+    assert failed(findings) == set()
+    checks.gate(findings)
+    assert {result.suite for result in findings.results} == set(DAILY_SUITES)
 
 
 def test_a_clean_training_set_passes(featured: Warehouse) -> None:
     run_id = add_run(featured)
-    report = checks.training(featured, run_id, AS_OF)
-    assert failed(report) == set()
-    assert {result.suite for result in report.results} == set(checks.TRAINING)
-    (rows,) = (result for result in report.results if result.expectation == "rows_are_there")
+    findings = checks.training(featured, run_id, AS_OF)
+    assert failed(findings) == set()
+    assert {result.suite for result in findings.results} == set(checks.TRAINING)
+    (rows,) = (result for result in findings.results if result.expectation == "rows_are_there")
     with featured.begin(Role.WORKER) as connection:
         used = connection.execute(
             text("SELECT count(*) FROM ml.training_rows WHERE split IN ('train', 'validation', 'test')")
@@ -120,8 +120,8 @@ def test_a_clean_training_set_passes(featured: Warehouse) -> None:
 
 
 def test_the_whole_history_passes(featured: Warehouse) -> None:
-    report = checks.run(featured, DAILY_SUITES, as_of=AS_OF, since=checks.BEGINNING)
-    assert failed(report) == set()
+    findings = checks.run(featured, DAILY_SUITES, as_of=AS_OF, since=checks.BEGINNING)
+    assert failed(findings) == set()
 
 
 @pytest.mark.parametrize("sessions", [4, 30, 45])
@@ -145,9 +145,9 @@ def test_a_symbol_that_never_had_a_volume_does_not_count(featured: Warehouse) ->
 def test_results_are_kept(featured: Warehouse) -> None:
     plant(featured, FAULTS["features"]["rsi_14_is_possible"])
     run_id = uuid4()
-    report = checks.run(featured, ["features"], as_of=AS_OF, run_id=run_id)
+    findings = checks.run(featured, ["features"], as_of=AS_OF, run_id=run_id)
     again = checks.run(featured, ["features"], as_of=AS_OF, run_id=run_id)
-    assert again == report
+    assert again == findings
     with featured.begin(Role.WORKER) as connection:
         kept = connection.execute(
             text("SELECT * FROM monitoring.check_results WHERE run_id = :run_id"), {"run_id": run_id}
@@ -205,8 +205,8 @@ def test_rows_that_saw_a_bar_before_it_was_known_close_the_gate(featured: Wareho
         FROM features.technical WHERE symbol_id = {AAPL} AND known_at > as_of
         """,
     )
-    report = checks.run(featured, ["training_set"], as_of=AS_OF, run_id=run_id)
-    assert {"no_feature_known_after_as_of", "no_bar_known_after_as_of"} <= failed(report)
+    findings = checks.run(featured, ["training_set"], as_of=AS_OF, run_id=run_id)
+    assert {"no_feature_known_after_as_of", "no_bar_known_after_as_of"} <= failed(findings)
 
 
 def test_a_whole_shift_by_one_bar_closes_the_gate_of_training(featured: Warehouse) -> None:
@@ -225,10 +225,10 @@ def test_a_whole_shift_by_one_bar_closes_the_gate_of_training(featured: Warehous
         WHERE row.symbol_id = shifted.symbol_id AND row.ts = shifted.ts AND num_nulls({whole}) = 0
         """,
     )
-    report = checks.training(featured, run_id, AS_OF)
-    assert failed(report) == {"features_belong_to_their_bar", "features_equal_a_rebuild_at_the_cutoff"}
+    findings = checks.training(featured, run_id, AS_OF)
+    assert failed(findings) == {"features_belong_to_their_bar", "features_equal_a_rebuild_at_the_cutoff"}
     with pytest.raises(GateClosedError):
-        checks.gate(report)
+        checks.gate(findings)
 
 
 def test_a_correction_that_was_not_rebuilt_closes_the_gate(featured: Warehouse) -> None:
@@ -251,15 +251,15 @@ def test_old_data_are_stale(featured: Warehouse) -> None:
 def test_what_cannot_be_checked_does_not_pass(featured: Warehouse, drop: str) -> None:
     run_id = add_run(featured)
     plant(featured, f"DROP {drop} CASCADE")
-    report = checks.training(featured, run_id, AS_OF)
-    broken = [result for result in report.failures if result.observed.startswith("could not be checked")]
+    findings = checks.training(featured, run_id, AS_OF)
+    broken = [result for result in findings.failures if result.observed.startswith("could not be checked")]
     assert "features_equal_a_rebuild_at_the_cutoff" in {result.expectation for result in broken}
     assert all("technical" in result.observed or "features.vectors" in result.observed for result in broken)
-    assert any(result.success for result in report.results)  # the others were looked at all the same
+    assert any(result.success for result in findings.results)  # the others were looked at all the same
     if drop.startswith("TABLE"):
         assert {result.expectation for result in broken} >= set(FAULTS["features"])
     with pytest.raises(GateClosedError):
-        checks.gate(report)
+        checks.gate(findings)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_what_cannot_be_checked_does_not_pass(featured: Warehouse, drop: str) ->
 )
 def test_what_great_expectations_raises_does_not_pass(featured: Warehouse, kind: str, kwargs: dict[str, str]) -> None:
     source = {"relation": "market.bars", "where": "timeframe = :timeframe", "key": ["ts"]}
-    report_of = {"as_of": AS_OF, "run_id": uuid4(), "timeframe": "d1"}
+    findings_of = {"as_of": AS_OF, "run_id": uuid4(), "timeframe": "d1"}
     count = {
         "name": "there",
         "batch": "b",
@@ -292,17 +292,17 @@ def test_what_great_expectations_raises_does_not_pass(featured: Warehouse, kind:
             "expectations": [count, broken],
         }
     )
-    report = run_suites(featured, [suite], **report_of)
-    assert "broken" in failed(report)
-    (result,) = (each for each in report.results if each.expectation == "broken")
+    findings = run_suites(featured, [suite], **findings_of)
+    assert "broken" in failed(findings)
+    (result,) = (each for each in findings.results if each.expectation == "broken")
     assert result.observed.startswith("could not be checked: ")
     with pytest.raises(GateClosedError, match="could not be checked"):
-        checks.gate(report)
+        checks.gate(findings)
 
 
 def test_no_expectation_at_all_is_no_pass() -> None:
     with pytest.raises(GateClosedError):
-        checks.gate(checks.CheckReport(run_id=uuid4(), as_of=AS_OF, timeframe="d1"))
+        checks.gate(checks.CheckFindings(run_id=uuid4(), as_of=AS_OF, timeframe="d1"))
 
 
 def test_an_unknown_run_or_suite_or_timeframe_is_refused(featured: Warehouse) -> None:
@@ -315,9 +315,9 @@ def test_an_unknown_run_or_suite_or_timeframe_is_refused(featured: Warehouse) ->
 
 
 def test_an_empty_database_does_not_pass(warehouse: Warehouse) -> None:
-    report = checks.daily(warehouse, AS_OF)
-    assert "bars_are_there" in failed(report)
-    assert {"month_has_bars"} <= failed(report)
+    findings = checks.daily(warehouse, AS_OF)
+    assert "bars_are_there" in failed(findings)
+    assert {"month_has_bars"} <= failed(findings)
 
 
 def test_a_database_without_tables_is_named(server_url: str) -> None:

@@ -60,9 +60,9 @@ def test_years_of_two_pairs_pass_before_training(traded: Warehouse) -> None:
         run_id = start_run(connection, SPEC, TRAINED)
         chosen = materialise(connection, run_id, SPEC, TRAINED)
     assert chosen.n_used > 70_000
-    report = checks.training(traded, run_id, TRAINED)
-    assert [(each.expectation, each.first_rows) for each in report.failures] == []
-    checks.gate(report)
+    findings = checks.training(traded, run_id, TRAINED)
+    assert [(each.expectation, each.first_rows) for each in findings.failures] == []
+    checks.gate(findings)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_the_day_after_a_holiday_is_a_day_to_forecast(traded: Warehouse, as_of: 
 
 def test_a_day_that_is_missing_for_both_pairs_closes_the_gate(traded: Warehouse) -> None:
     """Four days of December 2016, which are really not in the file: too near then, and borne two years later."""
-    report = checks.run(traded, ["market"], as_of=datetime(2016, 12, 30, 20, tzinfo=UTC), timeframe="h1")
-    (missing,) = (each for each in report.failures if each.expectation == "no_session_is_missing_for_all")
+    findings = checks.run(traded, ["market"], as_of=datetime(2016, 12, 30, 20, tzinfo=UTC), timeframe="h1")
+    (missing,) = (each for each in findings.failures if each.expectation == "no_session_is_missing_for_all")
     assert missing.rows_at_fault == 4
     assert "opens_at=2016-12-15T00:00:00+00:00" in missing.first_rows[0]
 
@@ -101,8 +101,8 @@ def test_old_sessions_that_are_missing_for_all_are_borne_up_to_one_in_two_hundre
                 ),
                 {"n": n},
             )
-        report = checks.run(featured, ["market"], as_of=as_of, since=checks.BEGINNING)
-        return "no_session_is_missing_for_all" in failed(report)
+        findings = checks.run(featured, ["market"], as_of=as_of, since=checks.BEGINNING)
+        return "no_session_is_missing_for_all" in failed(findings)
 
     with featured.begin() as connection:
         n_sessions = connection.execute(

@@ -29,11 +29,11 @@ needs_data = pytest.mark.skipif(
 
 def looked_for(warehouse: Warehouse, timeframe: str) -> tuple[CheckResult, set[tuple[str, str]]]:
     """Look for splits in the whole history; return the result, and ticker and day of each row at fault."""
-    report = run_suites(
+    findings = run_suites(
         warehouse, [narrowed(suites.load("market"), NAME)], as_of=NOW, since=checks.BEGINNING,
         run_id=uuid4(), timeframe=timeframe,
     )  # fmt: skip
-    (result,) = (each for each in report.results if each.expectation == NAME)
+    (result,) = (each for each in findings.results if each.expectation == NAME)
     assert "could not be checked" not in result.observed
     with warehouse.begin(Role.WORKER) as connection:
         rows = connection.execute(text(result.query)).all()
@@ -106,11 +106,11 @@ def test_of_503_stocks_only_what_is_wrong_is_found(warehouse: Warehouse) -> None
     }  # fmt: skip
 
     # A split at UAA, and SNI without a bar for 130 days: both are left out, and the day's forecasts of the others made.
-    report = checks.run(warehouse, ["market"], as_of=datetime(2016, 7, 29, 20, tzinfo=UTC))
-    assert {result.expectation for result in report.failures} == {NAME, "year_is_complete"}
-    assert id_of(warehouse, "UAA") in report.quarantined
-    assert len(report.quarantined) <= 3
-    checks.gate(report)
+    findings = checks.run(warehouse, ["market"], as_of=datetime(2016, 7, 29, 20, tzinfo=UTC))
+    assert {result.expectation for result in findings.failures} == {NAME, "year_is_complete"}
+    assert id_of(warehouse, "UAA") in findings.quarantined
+    assert len(findings.quarantined) <= 3
+    checks.gate(findings)
 
 
 SPLIT_YEARS_AGO = f"""
@@ -124,9 +124,9 @@ def test_a_split_years_ago_keeps_its_symbol_out_of_training_and_not_of_the_days_
     with featured.begin(role=None) as connection:
         connection.execute(text(SPLIT_YEARS_AGO))
     assert NAME not in failed(checks.daily(featured, AS_OF))
-    report = checks.training(featured, run_id, AS_OF)
-    assert NAME in failed(report)
-    alone = checks.CheckReport(run_id, AS_OF, "d1", tuple(r for r in report.results if r.expectation == NAME))
+    findings = checks.training(featured, run_id, AS_OF)
+    assert NAME in failed(findings)
+    alone = checks.CheckFindings(run_id, AS_OF, "d1", tuple(r for r in findings.results if r.expectation == NAME))
     assert alone.quarantined == {id_of(featured, "AAPL")}
     checks.gate(alone)
     assert "ticker=AAPL, ts=2011-03-01T14:30:00+00:00" in alone.results[0].first_rows[0]

@@ -32,12 +32,12 @@ def test_real_bars_with_holes_pass(warehouse: Warehouse, tmp_path: Path) -> None
     build(warehouse)
 
     for days in (0, 1, 30):
-        report = checks.daily(warehouse, NEWEST - timedelta(days=days))
-        assert [(each.expectation, each.first_rows) for each in report.failures] == []
+        findings = checks.daily(warehouse, NEWEST - timedelta(days=days))
+        assert [(each.expectation, each.first_rows) for each in findings.failures] == []
     # Over the whole history the only fault is a real one: HPQ's other half was given away in 2015, and HLT's reverse
     # split of 2017 is not adjusted for (test_checks_splits.py).
-    report = checks.run(warehouse, DAILY_SUITES, as_of=NEWEST, since=checks.BEGINNING)
-    assert [(each.expectation, each.rows_at_fault) for each in report.failures] == [("no_split_is_unadjusted", 3)]
+    findings = checks.run(warehouse, DAILY_SUITES, as_of=NEWEST, since=checks.BEGINNING)
+    assert [(each.expectation, each.rows_at_fault) for each in findings.failures] == [("no_split_is_unadjusted", 3)]
 
     # On this day the source had no open for three stocks of four: that is no day to forecast from.
     assert [each.expectation for each in checks.daily(warehouse, datetime(2017, 7, 31, 22, tzinfo=UTC)).failures] == [

@@ -15,7 +15,7 @@ from technical import HORIZONS, TECHNICAL_FEATURES
 from mlops.datasets import Materialised, clear, fingerprint, materialise, read_matrix
 from mlops.exceptions import DatasetError
 from mlops.features import build
-from mlops.modelling import Matrix, Part
+from mlops.modelling import Matrix, Subset
 from mlops.sources import SampleSource, ingest_bars
 from mlops.spec import Spec
 from mlops.training import train
@@ -66,8 +66,8 @@ def by_pandas(warehouse: Warehouse, as_of: datetime, longest: int, embargo: int)
     first, second = round(0.7 * len(dates)), round(0.85 * len(dates))
     position = usable.date.map({date: i for i, date in enumerate(dates)})
     usable["split"] = np.select([position < first, position < second], ["train", "validation"], "test")
-    for part, boundary in (("train", dates[first]), ("validation", dates[second])):
-        usable.loc[(usable.split == part) & (usable.label_known_at >= boundary), "split"] = "purged"
+    for subset, boundary in (("train", dates[first]), ("validation", dates[second])):
+        usable.loc[(usable.split == subset) & (usable.label_known_at >= boundary), "split"] = "purged"
     for boundary in (first, second):
         usable.loc[position.between(boundary, boundary + embargo - 1), "split"] = "embargoed"
     return usable
@@ -82,21 +82,21 @@ def test_rows_and_parts_are_those_of_the_definition(featured: Warehouse, as_of: 
     assert len(ours) > 5000
     pd.testing.assert_series_equal(ours.split, expected.split, check_dtype=False)
     pd.testing.assert_series_equal(ours.label_known_at, expected.label_known_at, check_dtype=False)
-    assert chosen.rows == {**dict.fromkeys((*Part, "purged", "embargoed"), 0), **ours.split.value_counts().to_dict()}
+    assert chosen.rows == {**dict.fromkeys((*Subset, "purged", "embargoed"), 0), **ours.split.value_counts().to_dict()}
     assert chosen.data_to == ours.label_known_at.max() <= as_of
 
 
 def test_no_part_sees_another(featured: Warehouse) -> None:
     run_id, _ = filled(featured)
     rows = rows_of(featured, run_id)
-    part = {name: rows[rows.split == name] for name in Part}
-    for earlier, later in ((Part.TRAIN, Part.VALIDATION), (Part.VALIDATION, Part.TEST)):
-        assert part[earlier].as_of.max() < part[later].as_of.min()
-        assert part[earlier].label_known_at.max() < part[later].as_of.min()
-        embargoed = rows[(rows.as_of > part[earlier].label_known_at.max()) & (rows.as_of < part[later].as_of.min())]
+    subset = {name: rows[rows.split == name] for name in Subset}
+    for earlier, later in ((Subset.TRAIN, Subset.VALIDATION), (Subset.VALIDATION, Subset.TEST)):
+        assert subset[earlier].as_of.max() < subset[later].as_of.min()
+        assert subset[earlier].label_known_at.max() < subset[later].as_of.min()
+        embargoed = rows[(rows.as_of > subset[earlier].label_known_at.max()) & (rows.as_of < subset[later].as_of.min())]
         assert set(embargoed.split) <= {"embargoed", "purged"}
         assert embargoed[embargoed.split == "embargoed"].as_of.nunique() == 5
-    split_of_date = rows[rows.split.isin(list(Part))].groupby("as_of").split.nunique()
+    split_of_date = rows[rows.split.isin(list(Subset))].groupby("as_of").split.nunique()
     assert (split_of_date == 1).all()
 
 
@@ -212,14 +212,14 @@ def test_the_matrix_holds_what_the_tables_hold(featured: Warehouse) -> None:
     code = {"BULLISH": 0, "NEUTRAL": 1, "BEARISH": 2}
     directions = expected[[f"direction_{h}" for h in HORIZONS]].map(code.__getitem__).to_numpy()
     np.testing.assert_array_equal(matrix.directions, directions)
-    assert [list(Part)[code] for code in matrix.part] == expected.split.tolist()
+    assert [list(Subset)[code] for code in matrix.subset] == expected.split.tolist()
     assert [matrix.symbols[place] for place in matrix.symbol] == [("XNYS", ticker) for ticker in expected.ticker]
     np.testing.assert_array_equal(
         matrix.as_of, expected.as_of.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
     )
     assert (matrix.features.dtype, matrix.directions.dtype) == (np.float32, np.int8)
-    assert len(matrix.of(Part.TRAIN)) == chosen.rows["train"]
-    assert len(matrix.of(Part.TEST)) == chosen.rows["test"]
+    assert len(matrix.of(Subset.TRAIN)) == chosen.rows["train"]
+    assert len(matrix.of(Subset.TEST)) == chosen.rows["test"]
 
 
 def test_a_model_of_some_horizons_gets_their_labels_and_newer_rows(featured: Warehouse) -> None:

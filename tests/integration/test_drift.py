@@ -12,7 +12,7 @@ from small_world import World, closes, direction, opens, register
 from sqlalchemy import text
 from technical import HORIZONS, TECHNICAL_FEATURES
 
-from mlops.drift import DriftReport, FeatureDrift, SymbolDrift, measure
+from mlops.drift import DriftSummary, FeatureDrift, SymbolDrift, measure
 from mlops.exceptions import DriftError, NoProductionModelError
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
@@ -54,8 +54,8 @@ def world(warehouse: Warehouse) -> World:
     return world
 
 
-def features_of(report: DriftReport) -> dict[str, FeatureDrift]:
-    return {each.feature: each for each in report.versions[0].features}
+def features_of(summary: DriftSummary) -> dict[str, FeatureDrift]:
+    return {each.feature: each for each in summary.versions[0].features}
 
 
 def bars_in_window(world: World, last: int, days: int = 30) -> list[int]:
@@ -67,13 +67,13 @@ def bars_in_window(world: World, last: int, days: int = 30) -> list[int]:
 
 
 def test_psi_equals_numpy(world: World) -> None:
-    report = measure(world.warehouse, world.close_of(80))
+    summary = measure(world.warehouse, world.close_of(80))
     bars = bars_in_window(world, 80)
     assert len(bars) == 22
     for i, name in enumerate(TECHNICAL_FEATURES):
         edges, counts = references()[name]
         expected = psi(np.array(edges), np.array(counts), world.features[:, bars, i].ravel())
-        found = features_of(report)[name]
+        found = features_of(summary)[name]
         assert found.psi == pytest.approx(expected, rel=0, abs=1e-12)
         assert (found.n_reference, found.n_current) == (3000, 8 * 22)
 
@@ -81,11 +81,11 @@ def test_psi_equals_numpy(world: World) -> None:
 def test_psi_of_predictions_equals_numpy(world: World) -> None:
     for bar in range(60, 81):
         forecast(world.warehouse, world.close_of(bar))
-    report = measure(world.warehouse, world.close_of(80))
+    summary = measure(world.warehouse, world.close_of(80))
     for h in HORIZONS:
         said = world.rows("SELECT p50 FROM ml.predictions WHERE horizon = :h", h=h)
         edges, counts = references()[f"p50_h{h}"]
-        found = features_of(report)[f"p50_h{h}"]
+        found = features_of(summary)[f"p50_h{h}"]
         assert found.n_current == 8 * 21
         expected = psi(np.array(edges), np.array(counts), np.array([row.p50 for row in said]))
         assert found.psi == pytest.approx(expected, rel=0, abs=1e-12)
@@ -197,12 +197,12 @@ def test_window_is_that_of_the_specification(world: World) -> None:
     register(
         world.warehouse, world.close_of(59), version=2, references=references(), drift=DriftSpec(window_days=10)
     )  # fmt: skip
-    report = measure(world.warehouse, world.close_of(80))
-    assert report.versions[0].window_days == 10
+    summary = measure(world.warehouse, world.close_of(80))
+    assert summary.versions[0].window_days == 10
     bars = bars_in_window(world, 80, 10)
     edges, counts = references()["rsi_14"]
     values = world.features[:, bars, TECHNICAL_FEATURES.index("rsi_14")].ravel()
-    assert features_of(report)["rsi_14"].psi == pytest.approx(
+    assert features_of(summary)["rsi_14"].psi == pytest.approx(
         psi(np.array(edges), np.array(counts), values), rel=0, abs=1e-12
     )
 
@@ -252,8 +252,8 @@ def plant_outcomes(
         )
 
 
-def symbol(report: DriftReport, ticker: str = "T0") -> SymbolDrift:
-    return next(each for each in report.versions[0].symbols if each.ticker == ticker)
+def symbol(summary: DriftSummary, ticker: str = "T0") -> SymbolDrift:
+    return next(each for each in summary.versions[0].symbols if each.ticker == ticker)
 
 
 @pytest.mark.parametrize(
@@ -269,9 +269,9 @@ def test_states_of_accuracy(warehouse: Warehouse, baseline: float, states: dict[
     register(warehouse, world.close_of(59), references=references(), accuracy=dict.fromkeys(HORIZONS, baseline))
     for hits in states:
         plant_outcomes(world, hits, 100, ticker=f"T{hits}")
-    report = measure(warehouse, world.close_of(80))
+    summary = measure(warehouse, world.close_of(80))
     for hits, state in states.items():
-        found = symbol(report, f"T{hits}")
+        found = symbol(summary, f"T{hits}")
         assert (found.accuracy, found.n_predictions, found.state) == (hits / 100, 100, state)
         assert found.drift_margin == pytest.approx(hits / 100 - baseline, abs=1e-12)
     assert all(row.drift_detected == (row.state in {"alert", "emergency"}) for row in world.rows(SYMBOL_ROWS))
@@ -313,7 +313,7 @@ def test_accuracy_equals_a_count_by_hand(world: World) -> None:
     for bar in range(60, 90):
         forecast(world.warehouse, world.close_of(bar))
     resolve(world.warehouse, world.close_of(99))
-    report = measure(world.warehouse, world.close_of(90))
+    summary = measure(world.warehouse, world.close_of(90))
     window = (world.close_of(90) - timedelta(days=30), world.close_of(90))
     rows = [
         row
@@ -328,7 +328,7 @@ def test_accuracy_equals_a_count_by_hand(world: World) -> None:
     assert rows
     for ticker, symbol_id in world.ids.items():
         mine = [row.direction == direction(row.came) for row in rows if row.symbol_id == symbol_id]
-        found = symbol(report, ticker)
+        found = symbol(summary, ticker)
         assert (found.n_predictions, found.accuracy) == (len(mine), sum(mine) / len(mine))
 
 

@@ -130,14 +130,14 @@ def test_rows_of_one_set_are_read_without_the_table_of_another(two_sets: Warehou
 def test_each_set_is_checked_by_itself_where_nothing_forecasts_yet(two_sets: Warehouse) -> None:
     with two_sets.begin(Role.DBT) as connection:
         connection.execute(text("UPDATE features.planted SET twice = 'NaN' WHERE ts > '2013-02-25'"))
-    report = daily(two_sets, AS_OF, suites=["features"])
-    assert {(each.expectation, each.relation) for each in report.failures} == {
+    findings = daily(two_sets, AS_OF, suites=["features"])
+    assert {(each.expectation, each.relation) for each in findings.failures} == {
         ("twice_is_possible", "features.planted")
     }
-    of_both = {each.relation for each in report.results if each.expectation == "return_1_is_possible"}
+    of_both = {each.relation for each in findings.results if each.expectation == "return_1_is_possible"}
     assert of_both == {"features.technical", "features.planted"}
     kept = rows(two_sets, "SELECT count(*), count(DISTINCT relation) FROM monitoring.check_results")
-    assert kept == [(len(report.results), 2)]
+    assert kept == [(len(findings.results), 2)]
 
 
 def test_a_set_that_nothing_can_rebuild_has_no_part_in_the_proof(two_sets: Warehouse) -> None:

@@ -25,7 +25,7 @@ from mlops.exceptions import (
     ScoringError,
     WarehouseError,
 )
-from mlops.forecasting import ForecastReport, forecast, newest
+from mlops.forecasting import ForecastSummary, forecast, newest
 from mlops.warehouse import Warehouse
 
 HERE = Path(__file__).parent
@@ -46,10 +46,10 @@ def world(warehouse: Warehouse) -> World:
 
 
 def test_newest_row_of_each_symbol_is_forecast_at_each_horizon(world: World) -> None:
-    report = forecast(world.warehouse, world.close_of(80))
+    summary = forecast(world.warehouse, world.close_of(80))
 
-    only = report.versions[0]
-    assert (report.made, report.present, only.symbols, only.refused) == (12, 0, 3, {})
+    only = summary.versions[0]
+    assert (summary.made, summary.present, only.symbols, only.refused) == (12, 0, 3, {})
     assert only.version == ModelVersion("tiny", 1)
     rows = world.rows(STORED)
     assert {row.ts for row in rows} == {world.close_of(80) - timedelta(hours=6, minutes=30)}
@@ -90,9 +90,9 @@ def test_second_run_changes_no_bit(world: World) -> None:
     forecast(world.warehouse, world.close_of(80))
     before = world.rows(STORED)
 
-    report = forecast(world.warehouse, world.close_of(80))
+    summary = forecast(world.warehouse, world.close_of(80))
 
-    assert (report.made, report.present) == (0, 12)
+    assert (summary.made, summary.present) == (0, 12)
     assert world.rows(STORED) == before
 
 
@@ -169,8 +169,8 @@ def test_no_production_model_says_which_command_trains_one(warehouse: Warehouse)
 def test_every_model_in_production_forecasts_and_one_can_be_asked_for(world: World) -> None:
     register(world.warehouse, world.close_of(59), model="other", version=2, horizons=(5, 20))
     assert [each.made for each in forecast(world.warehouse, world.close_of(80), model="other").versions] == [6]
-    report = forecast(world.warehouse, world.close_of(80))
-    assert [(each.version.model, each.made, each.present) for each in report.versions] == [
+    summary = forecast(world.warehouse, world.close_of(80))
+    assert [(each.version.model, each.made, each.present) for each in summary.versions] == [
         ("tiny", 12, 0),
         ("other", 0, 6),
     ]
@@ -186,8 +186,8 @@ def test_new_production_version_forecasts_beside_the_old(world: World) -> None:
 
 def test_a_challenger_forecasts_in_the_shadow(world: World) -> None:
     register(world.warehouse, world.close_of(59), version=2, candidate="other", alias="challenger")
-    report = forecast(world.warehouse, world.close_of(80))
-    assert [(each.version.version, each.candidate, each.role, each.made) for each in report.versions] == [
+    summary = forecast(world.warehouse, world.close_of(80))
+    assert [(each.version.version, each.candidate, each.role, each.made) for each in summary.versions] == [
         (1, "linear", "production", 12),
         (2, "other", "challenger", 12),
     ]
@@ -213,9 +213,9 @@ def test_a_version_that_is_broken_is_a_row_and_stops_no_other(
         world.warehouse, world.close_of(59), model=model, version=2, candidate="bad", alias=broken, artifact=impossible
     )
     if broken == "challenger":
-        report = forecast(world.warehouse, world.close_of(80))
-        assert [each.made for each in report.versions] == [12, 0]
-        assert "quantiles that cross" in str(report.versions[1].error)
+        summary = forecast(world.warehouse, world.close_of(80))
+        assert [each.made for each in summary.versions] == [12, 0]
+        assert "quantiles that cross" in str(summary.versions[1].error)
         assert "tiny v2, a challenger, could not forecast" in caplog.text
     else:
         with pytest.raises(ScoringError, match="quantiles that cross"):
@@ -273,8 +273,8 @@ def test_a_promoted_challenger_keeps_what_it_said_and_leaves_the_shadow(world: W
     register(world.warehouse, world.close_of(59), version=2, candidate="other", alias="challenger")
     forecast(world.warehouse, world.close_of(80))
     point(world.warehouse, "production", "tiny", 2)
-    report = forecast(world.warehouse, world.close_of(80))
-    assert [(each.version.version, each.role, each.made, each.present) for each in report.versions] == [
+    summary = forecast(world.warehouse, world.close_of(80))
+    assert [(each.version.version, each.role, each.made, each.present) for each in summary.versions] == [
         (2, "production", 0, 12)
     ]
     assert {each.version.version for each in newest(world.warehouse, world.close_of(80))} == {2}
@@ -355,8 +355,8 @@ def test_calendar_that_ends_too_early_is_named(world: World) -> None:
 
 def test_nothing_to_forecast_is_no_error(world: World) -> None:
     world.owner("DELETE FROM features.technical")
-    report = forecast(world.warehouse, world.close_of(80))
-    assert (report.made, report.present, report.versions[0].symbols) == (0, 0, 0)
+    summary = forecast(world.warehouse, world.close_of(80))
+    assert (summary.made, summary.present, summary.versions[0].symbols) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -531,8 +531,8 @@ from datetime import datetime
 from mlops.forecasting import forecast
 from mlops.warehouse import Warehouse
 with Warehouse(sys.argv[1]) as warehouse:
-    report = forecast(warehouse, datetime.fromisoformat(sys.argv[2]))
-print(report.made, report.present)
+    summary = forecast(warehouse, datetime.fromisoformat(sys.argv[2]))
+print(summary.made, summary.present)
 """
 
 
@@ -585,8 +585,8 @@ def test_killed_after_scoring_it_leaves_nothing_and_lets_go_of_its_locks(world: 
         process.kill()
         process.communicate(timeout=30)
     # The server notices the closed socket when it next writes to it.
-    report: ForecastReport = forecast(world.warehouse, world.close_of(80))
-    assert (report.made, report.present) == (12, 0)
+    summary: ForecastSummary = forecast(world.warehouse, world.close_of(80))
+    assert (summary.made, summary.present) == (12, 0)
     assert len(world.rows(STORED)) == 12
 
 

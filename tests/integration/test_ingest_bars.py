@@ -19,7 +19,7 @@ from sqlalchemy import text
 from mlops.domain import Role
 from mlops.exceptions import SourceError, TimeframeError
 from mlops.sources import FileSource, Ingested, SampleSource, ingest_bars
-from mlops.sources.report import Waiting
+from mlops.sources.ingested import Waiting
 from mlops.warehouse import Warehouse
 
 HEADER = "symbol,date,open,high,low,close,volume"
@@ -132,7 +132,7 @@ def test_a_file_of_nearly_nothing_but_rejected_rows_is_refused(
     taken: Any, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a gigabyte of letters, one a line, would fill the database with a hundred."""
-    monkeypatch.setattr("mlops.sources.faults.MOST_REJECTED", 5)
+    monkeypatch.setattr("mlops.sources.rejections.MOST_REJECTED", 5)
     for wrong in ("x", "A,2017-07-05,,11,9,10.5,1", GOOD):  # unreadable, untrue, once too often
         with pytest.raises(SourceError, match=r"Most rows of .* are wrong: [67] of the first [78]"):
             taken(HEADER, GOOD, *[wrong] * 6, "A,2017-07-06,10,11,9,10.5,1")
@@ -187,7 +187,7 @@ def test_bars_that_are_not_over_yet_wait_where_they_may(taken: Any, warehouse: W
 def test_an_ingest_of_which_all_waits_leaves_no_trace(
     taken: Any, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlops.sources.faults.MOST_REJECTED", 0)  # what waits is not wrong, however much it is
+    monkeypatch.setattr("mlops.sources.rejections.MOST_REJECTED", 0)  # what waits is not wrong, however much it is
     noon, until = datetime(2017, 7, 20, 16, tzinfo=UTC), datetime(2017, 7, 27, tzinfo=UTC)
     got = taken(HEADER, "A,2017-07-20,10,11,9,10.5,1", now=noon, waits_until=until)
     assert (counts(got), got.waiting.n) == ((0, 0, 0, 0, 0), 1)
@@ -197,7 +197,7 @@ def test_an_ingest_of_which_all_waits_leaves_no_trace(
 
 def test_what_the_database_cannot_hold_is_the_file_s_fault(taken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a row to get past all checks: the error names the file, and does not pass for one of the server's."""
-    monkeypatch.setattr("mlops.sources.staging.name_fault", lambda _: None)
+    monkeypatch.setattr("mlops.sources.staging.name_error", lambda _: None)
     noise = "".join(hashlib.sha256(bytes([n])).hexdigest() for n in range(200))  # which no compression shortens
     with pytest.raises(SourceError, match=r"bars.csv holds what cannot be stored. .* index row"):
         taken(HEADER, f"{noise},2017-07-03,10,11,9,10.5,1")

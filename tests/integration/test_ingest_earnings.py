@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from mlops.exceptions import SourceError
 from mlops.sources import FileSource, Ingested, SampleSource, ingest_bars, ingest_earnings
-from mlops.sources.report import Waiting
+from mlops.sources.ingested import Waiting
 from mlops.warehouse import Warehouse
 
 HEADER = "symbol,date,qtr,eps_est,eps,release_time"

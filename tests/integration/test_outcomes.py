@@ -53,8 +53,8 @@ def test_nothing_is_resolved_before_its_label_is_known(world: World) -> None:
         known = world.close_of(70 + h)
         resolve(world.warehouse, known - timedelta(microseconds=1))
         assert h not in {row.horizon for row in world.rows(OUTCOMES)}
-        report = resolve(world.warehouse, known)
-        assert report.resolved == 3
+        summary = resolve(world.warehouse, known)
+        assert summary.resolved == 3
         assert {row.known_at for row in world.rows(OUTCOMES) if row.horizon == h} == {known}
     assert world.rows(OPEN) == []
 
@@ -70,18 +70,18 @@ def test_planted_future_label_is_not_used(world: World) -> None:
 
 
 def test_what_waits_is_counted(world: World) -> None:
-    report = resolve(world.warehouse, world.close_of(75))
-    assert (report.resolved, report.waiting, report.overdue) == (6, 6, 0)
+    summary = resolve(world.warehouse, world.close_of(75))
+    assert (summary.resolved, summary.waiting, summary.overdue) == (6, 6, 0)
     world.owner("UPDATE labels.forward SET known_ats[3] = NULL, forward_returns[3] = NULL")
-    report = resolve(world.warehouse, world.close_of(85))
-    assert (report.resolved, report.waiting, report.overdue) == (0, 6, 3)
+    summary = resolve(world.warehouse, world.close_of(85))
+    assert (summary.resolved, summary.waiting, summary.overdue) == (0, 6, 3)
 
 
 def test_second_run_changes_nothing(world: World) -> None:
     resolve(world.warehouse, world.close_of(85))
     before = world.rows(OUTCOMES)
-    report = resolve(world.warehouse, world.close_of(85))
-    assert (report.resolved, report.corrected) == (0, 0)
+    summary = resolve(world.warehouse, world.close_of(85))
+    assert (summary.resolved, summary.corrected) == (0, 0)
     assert world.rows(OUTCOMES) == before
 
 
@@ -117,9 +117,9 @@ def test_corrected_label_corrects_the_outcome_and_no_other(world: World) -> None
     correct(world, "AAPL", 0.25, corrected_at)
     correct(world, "IBM", None, corrected_at)
 
-    report = resolve(world.warehouse, world.close_of(80))
+    summary = resolve(world.warehouse, world.close_of(80))
 
-    assert (report.resolved, report.corrected) == (0, 1)
+    assert (summary.resolved, summary.corrected) == (0, 1)
     after = {(row.symbol_id, row.horizon): row for row in world.rows(OUTCOMES)}
     changed = {key for key in before if after[key] != before[key]}
     assert changed == {(world.ids["AAPL"], 1)}
@@ -137,8 +137,8 @@ def test_correction_is_not_missed_when_newer_labels_come_with_it(world: World) -
     correct(world, "AAPL", 0.25, datetime(2021, 7, 1, tzinfo=UTC))
     forecast(world.warehouse, world.close_of(72))
     world.owner("UPDATE labels.forward SET recorded_at = '2021-07-02Z' WHERE as_of = :as_of", as_of=world.close_of(72))
-    report = resolve(world.warehouse, world.close_of(73))
-    assert (report.resolved, report.corrected) == (3, 1)
+    summary = resolve(world.warehouse, world.close_of(73))
+    assert (summary.resolved, summary.corrected) == (3, 1)
 
 
 def test_correction_is_not_missed_when_a_replay_comes_between(world: World) -> None:
@@ -305,8 +305,8 @@ def test_each_version_is_judged_by_its_own_thresholds(world: World) -> None:
 
 def test_a_forecast_is_not_judged_by_labels_of_another_definition(world: World) -> None:
     world.owner("UPDATE labels.forward SET label_set_version = 'forward-2'")
-    report = resolve(world.warehouse, world.close_of(90))
-    assert (report.resolved, report.waiting, report.overdue) == (0, 12, 12)
+    summary = resolve(world.warehouse, world.close_of(90))
+    assert (summary.resolved, summary.waiting, summary.overdue) == (0, 12, 12)
 
 
 def test_each_label_set_is_read_as_far_as_it_was_rebuilt(world: World) -> None:

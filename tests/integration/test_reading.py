@@ -86,7 +86,7 @@ def test_no_rows_are_no_rows(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "says"),
+    ("query", "message"),
     [
         ("SELECT array_agg(x) FROM (VALUES (1.0::float8), (NULL)) AS v (x)", "x has a NULL among its values"),
         ("SELECT NULL::float8[]", "x is NULL where an array belongs"),
@@ -94,8 +94,8 @@ def test_no_rows_are_no_rows(warehouse: Warehouse) -> None:
         ("SELECT array_agg(i), array_agg(i) FROM generate_series(1, 3) AS i", "has 2 columns, not the 1"),
     ],
 )
-def test_what_is_no_array_of_numbers_is_refused(warehouse: Warehouse, query: str, says: str) -> None:
-    with pytest.raises(WarehouseError, match=says), warehouse.begin() as connection:
+def test_what_is_no_array_of_numbers_is_refused(warehouse: Warehouse, query: str, message: str) -> None:
+    with pytest.raises(WarehouseError, match=message), warehouse.begin() as connection:
         read_arrays(connection, text(query), {}, ("x",))
     with warehouse.begin() as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1

@@ -90,7 +90,7 @@ def messages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (None, "There is no specification at"),
         ("model = ", "is not TOML"),
@@ -107,17 +107,17 @@ def messages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         (SMALL + "\n[split]\ntrain = 0.9\nvalidation = 0.1\n", "should be less than 1, to leave a test part"),
     ],
 )
-def test_a_spec_that_cannot_be_used_is_refused_in_a_sentence(messages, tmp_path, content, says) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_a_spec_that_cannot_be_used_is_refused_in_a_sentence(messages, tmp_path, content, message) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     file = tmp_path / "spec.toml"
     if content is not None:
         file.write_text(content)
     status, said = messages("train", str(file), "--database-url", "postgresql://nobody@127.0.0.1:1/none")
     assert status == 1
-    assert says in " ".join(said.split())
+    assert message in " ".join(said.split())
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (SMALL.replace("[1, 5]", "[1, 3]"), "horizons: [1, 3] was given; for d1 they should be an ascending choice of"),
         (SMALL.replace('"d1"', '"d7"'), "timeframe: 'd7' was given; it should be one of m1, m5"),
@@ -128,13 +128,13 @@ def test_a_spec_that_asks_what_the_database_does_not_have_is_refused(  # type: i
     featured: Warehouse,
     tmp_path: Path,
     content: str,
-    says: str,
+    message: str,
 ) -> None:
     file = tmp_path / "spec.toml"
     file.write_text(content)
     status, said = messages("train", str(file), "--database-url", featured.plain_url)
     assert status == 1
-    assert says in " ".join(said.split())
+    assert message in " ".join(said.split())
     with featured.begin() as connection:
         assert connection.execute(text("SELECT count(*) FROM ml.runs")).scalar_one() == 0
 

@@ -39,7 +39,7 @@ from mlops.exceptions import (
     WarehouseError,
 )
 from mlops.features import build
-from mlops.modelling import Part
+from mlops.modelling import Subset
 from mlops.registry import list_versions, load_artifact, production, show
 from mlops.scoring import Scorer
 from mlops.spec import Spec
@@ -114,7 +114,7 @@ def test_a_version_says_all_that_is_needed_to_train_it_again(featured: Warehouse
     assert version.aliases == ("production",)
     run = query(featured, "SELECT * FROM ml.runs")[0]
     assert (run.status, run.run_id, run.error) == ("succeeded", result.run_id, None)
-    assert (run.n_train, run.n_validation, run.n_test) == tuple(result.dataset.rows[part] for part in Part)
+    assert (run.n_train, run.n_validation, run.n_test) == tuple(result.dataset.rows[subset] for subset in Subset)
     assert run.n_excluded == sum(result.dataset.excluded.values()) > 0
     assert run.metrics == version.metrics == result.registered.metrics
     assert counts(featured) == ONE_VERSION
@@ -131,7 +131,7 @@ def test_references_and_baselines_are_those_of_the_rows(featured: Warehouse) -> 
         matrix = read_matrix(connection, result.run_id, SMALL.horizons, chosen)
         artifact = load_artifact(connection, result.registered.version)
     stored = {row.feature: row for row in query(featured, 'SELECT * FROM ml."references"')}
-    train, validation = matrix.of(Part.TRAIN), matrix.of(Part.VALIDATION)
+    train, validation = matrix.of(Subset.TRAIN), matrix.of(Subset.VALIDATION)
     quantiles, probabilities = Scorer(artifact).score(validation.features)
     samples = {name: train.features[:, i] for i, name in enumerate(TECHNICAL_FEATURES)}
     samples |= {f"p50_h{h}": quantiles[:, i, 1] for i, h in enumerate((1, 5))}
@@ -155,8 +155,8 @@ def test_trained_again_from_its_row_a_version_is_the_same(featured: Warehouse) -
     assert (again.registered.version, again.registered.is_new) == (version.name, False)
     assert again.registered.sha256 == version.sha256
     assert again.dataset.fingerprint == version.data_fingerprint
-    for part in ("validation", "test"):
-        assert again.registered.metrics[part] == version.metrics[part]
+    for subset in ("validation", "test"):
+        assert again.registered.metrics[subset] == version.metrics[subset]
     assert again.registered.metrics == version.metrics
     assert again.parity_max_abs_diff == version.parity_max_abs_diff
     assert counts(featured) == ONE_VERSION
@@ -532,7 +532,7 @@ def test_a_model_of_real_prices_has_no_skill_on_shuffled_labels(featured: Wareho
         features=matrix.features,
         returns=matrix.returns[order],
         directions=matrix.directions[order],
-        part=matrix.part,
+        subset=matrix.subset,
         symbols=matrix.symbols,
         symbol=matrix.symbol,
         as_of=matrix.as_of,

@@ -62,9 +62,9 @@ def test_a_week_is_there_once(warehouse: Warehouse, tmp_path: Path) -> None:
 def test_a_week_that_is_going_on_is_not_taken_in(warehouse: Warehouse, tmp_path: Path) -> None:
     thursday = datetime(2017, 4, 13, 19, 59, tzinfo=UTC)
     days = {f"2017-03-{day}": 139.0 for day in ("06", "13", "20", "27")} | {"2017-04-03": 140.0, "2017-04-10": 140.0}
-    report = taken(warehouse, tmp_path, days, now=thursday)
-    assert (report.counts["new"], report.counts["rejected"]) == (5, 1)
-    assert "future" in str(report.reasons) or "known" in str(report.reasons)
+    ingested = taken(warehouse, tmp_path, days, now=thursday)
+    assert (ingested.counts["new"], ingested.counts["rejected"]) == (5, 1)
+    assert "future" in str(ingested.reasons) or "known" in str(ingested.reasons)
 
 
 def test_weeks_are_made_of_the_sessions(warehouse: Warehouse, tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_weeks_are_built_checked_forecast_and_resolved(warehouse: Warehouse, tmp
     build(warehouse)
     as_of = datetime(2017, 3, 18, tzinfo=UTC)
     register(warehouse, datetime(2016, 12, 31, tzinfo=UTC), timeframe="w1", horizons=(1, 4))
-    report = checks.daily(warehouse, as_of, "w1")
-    assert [result.expectation for result in report.results if not result.success] == []
+    findings = checks.daily(warehouse, as_of, "w1")
+    assert [result.expectation for result in findings.results if not result.success] == []
 
     assert forecast(warehouse, as_of).versions[0].made == 2
     made = query(warehouse, "SELECT horizon, as_of, target_ts FROM ml.predictions ORDER BY horizon")

@@ -19,14 +19,14 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="leave out what the daily way does, too")
     chosen = parser.parse_args()
     began = time.monotonic()
-    report = run(chosen.kills, chosen.seed, chosen.days, short=chosen.short, say=lambda line: print(line, flush=True))
-    print(f"\n{len(report.kills)} kills in {time.monotonic() - began:.0f} s, seed {chosen.seed}:")
-    for what, n in sorted(Counter(line.partition(", before moment")[0] for line in report.kills).items()):
+    summary = run(chosen.kills, chosen.seed, chosen.days, short=chosen.short, say=lambda line: print(line, flush=True))
+    print(f"\n{len(summary.kills)} kills in {time.monotonic() - began:.0f} s, seed {chosen.seed}:")
+    for what, n in sorted(Counter(line.partition(", before moment")[0] for line in summary.kills).items()):
         print(f"{n:4d}  {what}")
-    for problem in report.problems:
+    for problem in summary.problems:
         print(f"PROBLEM  {problem}")
-    print("Nothing was lost, doubled or left behind." if not report.problems else f"{len(report.problems)} problems.")
-    return 1 if report.problems else 0
+    print("Nothing was lost, doubled or left behind." if not summary.problems else f"{len(summary.problems)} problems.")
+    return 1 if summary.problems else 0
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class Measured:
 
 
 @dataclass
-class Report:
+class Summary:
     """What was killed where, and what was wrong: nothing, where all is well."""
 
     kills: list[str] = field(default_factory=list)
@@ -60,26 +60,28 @@ class Report:
 
 def run(
     n_kills: int, seed: int, days: int, *, short: bool = False, say: Callable[[str], object] = lambda _: None
-) -> Report:
+) -> Summary:
     """Kill `n_kills` times on the (short) way over `days` days, where `seed` says, and return what came of it."""
-    report = Report()
+    summary = Summary()
     with open_folder("kills") as folder, Workshop(folder) as workshop, _server(folder / "home") as server:
         steps = way(folder, days, short=short)
         calm, wild = _World(server, workshop, folder, "calm"), _World(server, workshop, folder, "wild")
         workshop.wait_until_loaded()
         measured = []
         for step in steps:
-            measured.append(calm.complete(step, report))
+            measured.append(calm.complete(step, summary))
             say(f"undisturbed, {measured[-1].seconds:4.1f} s, {measured[-1].moments:4d} moments: {step}")
         for index, kills in enumerate(deal(steps, n_kills, random.Random(seed))):  # noqa: S311 - no secret
             wild.put_files(steps[index])
             for kill in kills:
-                report.kills.append(wild.kill(steps[index], kill, measured[index]))
-                say(report.kills[-1])
-            wild.complete(steps[index], report)
-        report.problems += differences(calm.content(), wild.content())
-        report.problems += [] if len(report.kills) == n_kills else [f"{len(report.kills)} kills instead of {n_kills}"]
-    return report
+                summary.kills.append(wild.kill(steps[index], kill, measured[index]))
+                say(summary.kills[-1])
+            wild.complete(steps[index], summary)
+        summary.problems += differences(calm.content(), wild.content())
+        summary.problems += (
+            [] if len(summary.kills) == n_kills else [f"{len(summary.kills)} kills instead of {n_kills}"]
+        )
+    return summary
 
 
 def deal(steps: list[Step], n_kills: int, rng: random.Random) -> list[list[Kill]]:
@@ -125,7 +127,7 @@ class _World:
             draft.write_text(text)
             draft.rename(self.inbox / name)
 
-    def complete(self, step: Step, report: Report) -> Measured:
+    def complete(self, step: Step, summary: Summary) -> Measured:
         """Run a step to its end and see that nothing is left open."""
         if self.name == "calm":
             self.put_files(step)
@@ -134,7 +136,7 @@ class _World:
         if self.workshop.ended() != 0:
             raise RuntimeError(f"{self.name}: `forecastle {step}` failed: {self.workshop.said[-3000:]}")
         took = time.monotonic() - began
-        report.problems += [f"{self.name}: after `forecastle {step}`: {line}" for line in _left_over(self.url)]
+        summary.problems += [f"{self.name}: after `forecastle {step}`: {line}" for line in _left_over(self.url)]
         return Measured(took, len(self.workshop.moments))
 
     def kill(self, step: Step, kill: Kill, measured: Measured) -> str:

@@ -166,8 +166,8 @@ def test_every_row_is_kept_and_the_shipped_model_has_the_name_of_its_question(ol
 def test_old_versions_go_on_forecasting_and_can_be_rolled_back(old: World) -> None:
     migrate(old.warehouse)
     old.publish()
-    report = forecast(old.warehouse, old.close_of(79))
-    assert [(str(each.version), each.role, each.made) for each in report.versions] == [
+    summary = forecast(old.warehouse, old.close_of(79))
+    assert [(str(each.version), each.role, each.made) for each in summary.versions] == [
         ("stocks_d1 v2", "production", 12), ("mine v1", "production", 12),
     ]  # fmt: skip
     resolve(old.warehouse, old.close_of(99))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from planted_faults import FAULTS
 from technical import DAILY_BARS, FORWARD, TECHNICAL
 
-from mlops.checks import CheckReport, CheckResult, faults, gate, suite_names, suites
+from mlops.checks import CheckFindings, CheckResult, failing_rows, gate, suite_names, suites
 from mlops.checks.parameters import Parameters
 from mlops.checks.quarantine import quarantine
 from mlops.checks.suites import SQL, Batch, Expectation
@@ -54,7 +54,7 @@ def test_suites_come_in_the_order_of_the_data() -> None:
 def test_every_expectation_says_why_and_can_show_its_rows(suite: suites.Suite, expectation: Expectation) -> None:
     assert len(expectation.why.split()) >= 5
     assert expectation.why.endswith((".", ".)"))
-    query = faults.query(expectation, suite.batches[expectation.batch], parameters())
+    query = failing_rows.query(expectation, suite.batches[expectation.batch], parameters())
     assert not re.search(r"(?<![:\w]):[a-z_]", query), "a parameter was not filled in"
     assert query.startswith(("SELECT", "WITH"))
 
@@ -189,7 +189,7 @@ BATCH = Batch(relation="market.bars", where="timeframe = :timeframe", key=("symb
 )
 def test_the_query_of_the_rows_at_fault(kind: str, kwargs: dict[str, object], ending: str) -> None:
     expectation = Expectation(name="it", batch="b", type=kind, kwargs=kwargs, why="It is here to be shown in a test.")
-    assert faults.query(expectation, BATCH, parameters()).endswith(ending)
+    assert failing_rows.query(expectation, BATCH, parameters()).endswith(ending)
 
 
 def test_a_type_without_such_a_query_is_refused() -> None:
@@ -197,7 +197,7 @@ def test_a_type_without_such_a_query_is_refused() -> None:
         name="it", batch="b", type="expect_column_to_exist", kwargs={}, why="It is here to be refused in a test."
     )
     with pytest.raises(ChecksError, match="expect_column_to_exist"):
-        faults.query(expectation, BATCH, parameters())
+        failing_rows.query(expectation, BATCH, parameters())
 
 
 GOOD = """
@@ -211,7 +211,7 @@ expectations:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         ("why: There have to be rows.", "why: Rows.", "why"),
         (", why: There have to be rows.", "", "why"),
@@ -222,9 +222,9 @@ expectations:
         ("name: there", "name: there, colour: red", "colour"),
     ],
 )
-def test_a_suite_that_cannot_be_used_is_named(old: str, new: str, says: str) -> None:
+def test_a_suite_that_cannot_be_used_is_named(old: str, new: str, message: str) -> None:
     assert suites.parse(GOOD, "made_up.yaml").suite == "made_up"
-    with pytest.raises(ChecksError, match=re.escape(says)) as refused:
+    with pytest.raises(ChecksError, match=re.escape(message)) as refused:
         suites.parse(GOOD.replace(old, new), "made_up.yaml")
     assert str(refused.value).startswith("made_up.yaml")
 
@@ -242,22 +242,22 @@ def result(*, success: bool, name: str = "it") -> CheckResult:
     )  # fmt: skip
 
 
-def report(*results: CheckResult) -> CheckReport:
-    return CheckReport(run_id=RUN, as_of=AS_OF, timeframe="d1", results=results)
+def findings(*results: CheckResult) -> CheckFindings:
+    return CheckFindings(run_id=RUN, as_of=AS_OF, timeframe="d1", results=results)
 
 
 def test_the_gate_lets_through_what_passed_and_nothing_else() -> None:
-    gate(report(result(success=True)))
+    gate(findings(result(success=True)))
     with pytest.raises(GateClosedError, match="not one expectation"):
-        gate(report())
+        gate(findings())
     with pytest.raises(GateClosedError) as closed:
-        gate(report(result(success=True), result(success=False, name="broken"), result(success=False, name="other")))
+        gate(findings(result(success=True), result(success=False, name="broken"), result(success=False, name="other")))
     assert str(closed.value) == (
         "The gate is closed: suite made_up, expectation broken on market.bars: 2 rows at fault (first: a=1; a=2), and "
         "1 more failed.\nThe queries that show the rows: SELECT suite, expectation, query FROM data_quality "
         f"WHERE run_id = '{RUN}' AND NOT success;"
     )
-    assert closed.value.about["report"].failures[0].expectation == "broken"
+    assert closed.value.about["findings"].failures[0].expectation == "broken"
 
 
 def at_fault(*symbol_ids: int, name: str = "it") -> CheckResult:
@@ -281,7 +281,7 @@ def at_fault(*symbol_ids: int, name: str = "it") -> CheckResult:
 def test_few_symbols_at_fault_are_left_out_and_many_close_the_gate(
     found: list[CheckResult], n_symbols: int, left_out: set[int] | None
 ) -> None:
-    judged = report(*quarantine(found, n_symbols))
+    judged = findings(*quarantine(found, n_symbols))
     assert judged.passed == (left_out is not None)
     if left_out is None:
         with pytest.raises(GateClosedError):
@@ -293,10 +293,10 @@ def test_few_symbols_at_fault_are_left_out_and_many_close_the_gate(
 
 @given(st.lists(st.sets(st.integers(0, 60)), max_size=4), st.integers(1, 61))
 def test_however_faults_fall_the_gate_is_open_for_at_most_a_twentieth_or_one(
-    faults: list[set[int]], n_symbols: int
+    failing: list[set[int]], n_symbols: int
 ) -> None:
-    judged = report(result(success=True), *quarantine([at_fault(*each) for each in faults if each], n_symbols))
-    named = set().union(*faults)
+    judged = findings(result(success=True), *quarantine([at_fault(*each) for each in failing if each], n_symbols))
+    named = set().union(*failing)
     assert judged.passed == (not named or (len(named) <= max(1, 0.05 * n_symbols) and len(named) < n_symbols))
     assert judged.quarantined == (named if judged.passed else set())
 

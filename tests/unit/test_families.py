@@ -14,7 +14,7 @@ from synthetic import NAMES, SMALL, matrix, spec
 
 from mlops.domain import QUANTILES
 from mlops.exceptions import SpecError, TrainingError
-from mlops.modelling import Matrix, ModelInput, Part
+from mlops.modelling import Matrix, ModelInput, Subset
 from mlops.scoring import Scorer
 from mlops.training import family, family_names, train
 from mlops.training.artifact import LARGEST
@@ -28,7 +28,11 @@ INPUTS = ModelInput("features", "row", "technical", "technical-1", NAMES)
 def fitted(name: str, data: Matrix, **changes: object) -> FittedModel:
     declared = spec(family=name, **changes)
     return family(name).fit(
-        data.of(Part.TRAIN), data.of(Part.VALIDATION), declared.hyperparameters, declared.seed, lambda done, total: None
+        data.of(Subset.TRAIN),
+        data.of(Subset.VALIDATION),
+        declared.hyperparameters,
+        declared.seed,
+        lambda done, total: None,
     )
 
 
@@ -77,8 +81,8 @@ def test_the_export_says_what_the_model_says_of_rows_that_training_never_saw(nam
 def test_a_wide_band_is_found_where_returns_are_volatile(name: str) -> None:
     data = matrix(signal=0.0, volatile=True, dates=400)
     model = train(spec(family=name), data, "technical-1")
-    for part in ("validation", "test"):
-        for entry in model.metrics[part].values():
+    for subset in ("validation", "test"):
+        for entry in model.metrics[subset].values():
             assert entry["pinball"]["skill"] > 0.02
             assert entry["log_loss"]["skill"] > 0.01
             assert 0.76 < entry["coverage_80"]["model"] < 0.84
@@ -88,15 +92,15 @@ def test_a_wide_band_is_found_where_returns_are_volatile(name: str) -> None:
 @pytest.mark.parametrize("name", family_names())
 def test_nothing_is_found_in_noise(name: str) -> None:
     model = train(spec(family=name), matrix(signal=0.0), "technical-1")
-    for part in ("validation", "test"):
-        for entry in model.metrics[part].values():
+    for subset in ("validation", "test"):
+        for entry in model.metrics[subset].values():
             assert max(entry[each]["skill"] or 0 for each in ("mae", "rmse", "pinball", "accuracy", "log_loss")) < 0.04
 
 
 @pytest.mark.parametrize("name", family_names())
 def test_what_is_fitted_does_not_depend_on_what_comes_later(name: str) -> None:
     data = matrix(signal=0.5)
-    later = data.part > 0
+    later = data.subset > 0
     other = replace(
         data,
         features=np.where(later[:, None], np.float32(0.7), data.features),
@@ -137,7 +141,7 @@ def test_boosting_notes_a_falling_loss_where_there_is_a_signal_and_none_in_noise
 def test_the_leaves_of_the_forest_hold_the_quantiles_and_frequencies_of_their_rows() -> None:
     """By NumPy, leaf by leaf, as the slow way would."""
     data = matrix(signal=0.5, volatile=True)
-    rows = data.of(Part.TRAIN)
+    rows = data.of(Subset.TRAIN)
     native = fitted("random_forest", data, n_estimators=2)
     assert isinstance(native, random_forest.FittedForest)
     for grown, values in zip(native.forest.estimators_, native.values, strict=True):
@@ -166,7 +170,7 @@ def test_a_larger_forest_is_refused_before_it_is_grown() -> None:
 
 def test_the_band_is_the_scale_times_quantiles_and_the_direction_has_the_frequencies_at_that_scale() -> None:
     data = matrix(signal=0.0, volatile=True)
-    rows = data.of(Part.TRAIN)
+    rows = data.of(Subset.TRAIN)
     scale = rows.features[:, -1].astype(float)
     quantiles, probabilities = Scorer(fitted("volatility_band", data).export(INPUTS)).score(rows.features)
     low, _, high = np.quantile(rows.returns[:, 1] / scale, QUANTILES)
@@ -189,7 +193,7 @@ def test_the_band_parts_any_scale_as_its_export_does(scale: list[float], bins: i
     data = matrix(signal=0.0, dates=4, symbols=20)
     features = data.features.copy()
     features[:, -1] = np.tile(np.float32(scale), 2)
-    native = fitted("volatility_band", replace(data, features=features, part=np.zeros(80, dtype=np.int8)), bins=bins)
+    native = fitted("volatility_band", replace(data, features=features, subset=np.zeros(80, dtype=np.int8)), bins=bins)
     rows = np.concatenate([features, native.probes(features[0])])
     quantiles, probabilities = Scorer(native.export(INPUTS)).score(rows)
     expected = native.predict(rows)

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from synthetic import matrix
 
 from mlops.domain import QUANTILES
-from mlops.modelling import Matrix, Part
+from mlops.modelling import Matrix, Subset
 from mlops.training import metrics
 from mlops.training.references import describe, references
 
@@ -49,7 +49,7 @@ def hand_worked() -> tuple[Matrix, Matrix]:
             features=whole.features[rows],
             returns=returns[:, None],
             directions=np.where(returns > 0, 0, np.where(returns < 0, 2, 1)).astype(np.int8)[:, None],
-            part=whole.part[rows],
+            subset=whole.subset[rows],
             symbols=whole.symbols,
             symbol=whole.symbol[rows],
             as_of=whole.as_of[rows],
@@ -59,10 +59,10 @@ def hand_worked() -> tuple[Matrix, Matrix]:
 
 
 def test_a_worked_example() -> None:
-    train, part = hand_worked()
+    train, subset = hand_worked()
     quantiles = np.tile(np.float32([-0.02, 0.01, 0.03]), (4, 1, 1))
     probabilities = np.tile(np.float32([0.5, 0.2, 0.3]), (4, 1, 1))
-    entry = metrics.evaluate(part, train, quantiles, probabilities)["1"]
+    entry = metrics.evaluate(subset, train, quantiles, probabilities)["1"]
     assert (entry["n"], entry["dates"]) == (4, 4)
     # |0.02-0.01| + |-0.01-0.01| + |0-0.01| + |0.06-0.01| = 0.09; against zero 0.02 + 0.01 + 0 + 0.06 = 0.09
     assert entry["mae"]["model"] == pytest.approx(0.0225, abs=1e-7)
@@ -82,20 +82,20 @@ def test_a_worked_example() -> None:
     assert entry["log_loss"]["model"] == pytest.approx(-np.log([0.5, 0.5, 0.3, 0.2]).mean(), rel=1e-6)
     assert entry["log_loss"]["naive"] == pytest.approx(-np.log([0.5, 0.5, 0.4, 0.1]).mean())
     naive = np.quantile(train.returns[:, 0], QUANTILES)
-    losses = [metrics.pinball(part.returns[:, 0], naive[i], level) for i, level in enumerate(QUANTILES)]
+    losses = [metrics.pinball(subset.returns[:, 0], naive[i], level) for i, level in enumerate(QUANTILES)]
     assert entry["pinball"]["naive"] == pytest.approx(np.mean(losses))
 
 
 def test_a_perfect_forecast_has_skill_one_and_the_naive_forecast_none() -> None:
-    train, part = hand_worked()
-    perfect = np.repeat(part.returns[:, :, None], 3, axis=2)
-    certain = np.eye(3)[part.directions.astype(int)]
-    entry = metrics.evaluate(part, train, perfect, certain)["1"]
+    train, subset = hand_worked()
+    perfect = np.repeat(subset.returns[:, :, None], 3, axis=2)
+    certain = np.eye(3)[subset.directions.astype(int)]
+    entry = metrics.evaluate(subset, train, perfect, certain)["1"]
     skills = [entry[name]["skill"] for name in ("mae", "rmse", "pinball", "accuracy", "log_loss")]
     assert skills == pytest.approx([1, 1, 1, 1, 1])
     naive = np.tile(np.quantile(train.returns[:, 0], QUANTILES), (4, 1, 1))
     frequencies = np.tile([0.5, 0.1, 0.4], (4, 1, 1))
-    entry = metrics.evaluate(part, train, naive, frequencies)["1"]
+    entry = metrics.evaluate(subset, train, naive, frequencies)["1"]
     assert [entry[name]["skill"] for name in ("pinball", "accuracy", "log_loss")] == pytest.approx([0, 0, 0])
 
 
@@ -124,9 +124,9 @@ def test_a_reference_of_distinct_values_has_ten_bins_of_a_tenth() -> None:
 def test_there_is_a_reference_for_each_feature_and_each_horizons_median() -> None:
     whole = matrix(signal=0.0)
     medians = np.random.default_rng(1).normal(size=(100, 2)).astype(np.float32)
-    found = references(whole.of(Part.TRAIN), medians)
+    found = references(whole.of(Subset.TRAIN), medians)
     assert [each.feature for each in found] == [*whole.feature_names, "p50_h1", "p50_h5"]
-    assert sum(found[0].counts) == len(whole.of(Part.TRAIN))
+    assert sum(found[0].counts) == len(whole.of(Subset.TRAIN))
     assert sum(found[-1].counts) == 100
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from mlops.checks.report import CheckReport, CheckResult
+from mlops.checks.findings import CheckFindings, CheckResult
 from mlops.cli import check as check_command
 from mlops.cli.connect import shown_progress
 from mlops.cli.logs import PlainFormatter
@@ -63,7 +63,7 @@ def test_a_cell_is_shown_as_it_stands() -> None:
 
 def test_a_check_s_finding_is_shown_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
     result = CheckResult("market", "prices_are_possible", "market.bars", False, HOSTILE, 1, "", "")
-    check_command._show(CheckReport(uuid4(), datetime(2017, 6, 30, tzinfo=UTC), "[/d1]", (result,)))
+    check_command._show(CheckFindings(uuid4(), datetime(2017, 6, 30, tzinfo=UTC), "[/d1]", (result,)))
     shown = capsys.readouterr().out
     assert "Checks of [/d1] as of" in shown
     assert "[/x]\\x1b]0;o" in "".join(shown.split())

@@ -37,7 +37,7 @@ def test_what_can_be_is_handed_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quantiles", "probabilities", "says"),
+    ("quantiles", "probabilities", "message"),
     [
         ((np.nan, 0.0, 0.1), None, "no finite number"),
         ((-np.inf, 0.0, 0.1), None, "no finite number"),
@@ -50,7 +50,7 @@ def test_what_can_be_is_handed_on() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(
-    quantiles: tuple[float, ...] | None, probabilities: tuple[float, ...] | None, says: str
+    quantiles: tuple[float, ...] | None, probabilities: tuple[float, ...] | None, message: str
 ) -> None:
     scorer = Scorer(
         saying(
@@ -58,7 +58,7 @@ def test_what_cannot_be_is_refused(
             with_one(PROBABILITIES, *probabilities) if probabilities else PROBABILITIES,
         )
     )
-    with pytest.raises(ScoringError, match=rf"gives .*{says}.*, for 3 of 3 rows"):
+    with pytest.raises(ScoringError, match=rf"gives .*{message}.*, for 3 of 3 rows"):
         scorer.score(ROWS)
 
 

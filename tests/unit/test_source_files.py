@@ -65,7 +65,7 @@ def test_blank_lines_and_lines_in_quotes_are_counted(tmp_path: Path) -> None:
     text = f'\n{HEADER},note\n\n{ROW},"two\nlines, one ""row"""\r\n\r\n{ROW},x\n{ROW}\n{ROW},y,z\n{ROW},\n'
     batches = list(FileSource(written(tmp_path / "f.csv", text)).batches(BARS))
     assert [row["line"] for batch in batches for row in batch.table.to_pylist()] == [4, 7, 10]
-    assert [(fault.line, fault.reason) for batch in batches for fault in batch.faults] == [
+    assert [(rejection.line, rejection.reason) for batch in batches for rejection in batch.rejections] == [
         (8, "7 values where the header has 8"),
         (9, "9 values where the header has 8"),
     ]
@@ -97,7 +97,7 @@ def test_lines_are_those_of_a_plain_reader_whatever_the_size_of_a_block(
     finally:
         delimited_module._BLOCK_BYTES = before
     assert [(row["line"], row["a"], row["b"]) for batch in batches for row in batch.table.to_pylist()] == expected
-    assert not any(batch.faults for batch in batches)
+    assert not any(batch.rejections for batch in batches)
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:

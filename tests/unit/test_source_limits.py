@@ -36,7 +36,7 @@ resource.setrlimit(resource.RLIMIT_AS, (now + (700 << 20),) * 2)
 n = 0
 try:
     for batch in FileSource(Path(sys.argv[1])).batches(BARS):
-        n += batch.table.num_rows + len(batch.faults)
+        n += batch.table.num_rows + len(batch.rejections)
     print(n, "rows")
 except SourceError as error:
     print(error)
@@ -145,8 +145,8 @@ def test_rows_are_handed_on_a_bounded_number_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     path.write_text(HEADER + ROW + "x\n" * 450_000 + ROW * 2)
     batches = list(FileSource(path).batches(BARS))
-    assert max(batch.table.num_rows + len(batch.faults) for batch in batches) <= 200_000
-    lines = [fault.line for batch in batches for fault in batch.faults]
+    assert max(batch.table.num_rows + len(batch.rejections) for batch in batches) <= 200_000
+    lines = [rejection.line for batch in batches for rejection in batch.rejections]
     assert lines == list(range(3, 450_003))
     assert [line for batch in batches for line in batch.table.column("line").to_pylist()] == [2, 450_003, 450_004]
 

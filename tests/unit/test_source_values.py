@@ -13,7 +13,7 @@ from mlops.exceptions import SourceError
 from mlops.sources.values import (
     local_days,
     localize,
-    name_fault,
+    name_error,
     read_moments,
     read_numbers,
     read_text,
@@ -110,10 +110,10 @@ def test_a_column_without_a_type_holds_nothing() -> None:
 
 
 def test_a_name_is_short_and_can_be_printed() -> None:
-    assert [name_fault(name) for name in ("BRK.B", "AAPL US Equity", "株式", "[/x]", "é" * 64)] == [None] * 5
-    assert name_fault("A" * 65) == "is longer than 64 characters"
+    assert [name_error(name) for name in ("BRK.B", "AAPL US Equity", "株式", "[/x]", "é" * 64)] == [None] * 5
+    assert name_error("A" * 65) == "is longer than 64 characters"
     for name in ("A\x1b[31m", "A\nB", "A\u202eB", "A\u200bB", "A\x7f"):
-        assert name_fault(name) == "has a character that cannot be printed"
+        assert name_error(name) == "has a character that cannot be printed"
 
 
 def test_a_column_of_something_else_holds_no_dates() -> None:

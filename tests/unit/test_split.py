@@ -38,7 +38,7 @@ def test_every_plan_is_chronological_and_keeps_its_embargo(
     try:
         plan = plan_split(all_dates, split, horizon)
     except DatasetError:
-        # Refused only where a part would be empty: with a generous number of dates it never is.
+        # Refused only where a subset would be empty: with a generous number of dates it never is.
         smallest = min(train, validation, 1 - train - validation) * len(all_dates)
         assert smallest < horizon + embargo + 2
         return
@@ -52,7 +52,7 @@ def test_every_plan_is_chronological_and_keeps_its_embargo(
     assert position[plan.test_open_from] - position[plan.test_from] == embargo
     assert plan.validation_open_from < plan.test_from
     assert plan.test_open_from <= plan.test_to
-    # each part keeps at least one date once those within reach of the next part's first day are purged
+    # each subset keeps at least one date once those within reach of the next subset's first day are purged
     assert plan.dates[0] > horizon
     assert position[plan.test_from] - horizon > position[plan.validation_open_from]
     for count, fraction in zip(plan.dates, (train, validation, 1 - train - validation), strict=True):

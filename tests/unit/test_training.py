@@ -20,7 +20,7 @@ from synthetic import NAMES, matrix, spec
 
 from mlops.domain import QUANTILES
 from mlops.exceptions import ParityError, ScoringError
-from mlops.modelling import Matrix, ModelInput, Part
+from mlops.modelling import Matrix, ModelInput, Subset
 from mlops.scoring import Scorer
 from mlops.training import train
 from mlops.training.families import hist_gradient_boosting
@@ -36,35 +36,35 @@ INPUTS = ModelInput("features", "row", "technical", "technical-1", NAMES)
 def fitted(data: Matrix, **changes: float) -> hist_gradient_boosting.FittedBoosting:
     given = {"max_iter": 10, "learning_rate": 0.1, "max_leaf_nodes": 7, "min_samples_leaf": 20} | changes
     return hist_gradient_boosting.HistGradientBoosting().fit(
-        data.of(Part.TRAIN),
-        data.of(Part.VALIDATION),
+        data.of(Subset.TRAIN),
+        data.of(Subset.VALIDATION),
         hist_gradient_boosting.Hyperparameters.model_validate(given),
         7,
         lambda done, total: None,
     )
 
 
-def skills(model: object, part: str, name: str) -> list[float]:
-    return [entry[name]["skill"] for entry in model.metrics[part].values()]  # type: ignore[attr-defined]
+def skills(model: object, subset: str, name: str) -> list[float]:
+    return [entry[name]["skill"] for entry in model.metrics[subset].values()]  # type: ignore[attr-defined]
 
 
 def test_a_planted_signal_is_found() -> None:
     model = train(spec(max_iter=40), matrix(signal=1.0), "technical-1")
-    for part in ("validation", "test"):
-        assert min(skills(model, part, "mae")) > 0.2
-        assert min(skills(model, part, "pinball")) > 0.2
-        assert min(skills(model, part, "accuracy")) > 0.15
-        assert min(skills(model, part, "log_loss")) > 0.1
-        assert all(0.7 < entry["coverage_80"]["model"] < 0.9 for entry in model.metrics[part].values())
+    for subset in ("validation", "test"):
+        assert min(skills(model, subset, "mae")) > 0.2
+        assert min(skills(model, subset, "pinball")) > 0.2
+        assert min(skills(model, subset, "accuracy")) > 0.15
+        assert min(skills(model, subset, "log_loss")) > 0.1
+        assert all(0.7 < entry["coverage_80"]["model"] < 0.9 for entry in model.metrics[subset].values())
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_nothing_is_found_in_noise(seed: int) -> None:
     """Whatever beats the naive forecasts on labels that nothing foretells has seen the answers."""
     model = train(spec(), matrix(signal=0.0, seed=seed), "technical-1")
-    for part in ("validation", "test"):
+    for subset in ("validation", "test"):
         for name in ("mae", "rmse", "pinball", "accuracy", "log_loss"):
-            assert max(skills(model, part, name)) < 0.04, (part, name)
+            assert max(skills(model, subset, name)) < 0.04, (subset, name)
 
 
 def test_nothing_is_found_once_labels_are_shuffled() -> None:
@@ -77,10 +77,10 @@ def test_nothing_is_found_once_labels_are_shuffled() -> None:
 
 
 def test_parts_are_judged_apart() -> None:
-    """Only the test part's labels are turned round: validation has skill, test has none."""
+    """Only the test subset's labels are turned round: validation has skill, test has none."""
     honest = matrix(signal=1.0)
     turned = honest.returns.copy()
-    turned[honest.part == 2] *= -1
+    turned[honest.subset == 2] *= -1
     model = train(spec(), replace(honest, returns=turned), "technical-1")
     assert min(skills(model, "validation", "mae")) > 0.1
     assert max(skills(model, "test", "mae")) < -0.1
@@ -88,7 +88,7 @@ def test_parts_are_judged_apart() -> None:
 
 def test_what_is_trained_does_not_depend_on_validation_or_test() -> None:
     honest = matrix(signal=1.0)
-    later = honest.part > 0
+    later = honest.subset > 0
     features, returns, directions = honest.features.copy(), honest.returns.copy(), honest.directions.copy()
     features[later] += 1
     returns[later] -= 1
@@ -139,9 +139,9 @@ def test_the_golden_set_stands_on_thresholds_and_reaches_the_extremes() -> None:
     tree = next(tree for tree in native.sums.trees if not tree.leaf[0])
     column = int(tree.feature[0])
     assert (np.isin(golden[:, column], round_down(tree.threshold[:1]))).any() or len(golden) > 512
-    train_part = data.of(Part.TRAIN).features
-    assert (golden.min(axis=0) <= train_part.min(axis=0)).all()
-    assert (golden.max(axis=0) >= train_part.max(axis=0)).all()
+    train_subset = data.of(Subset.TRAIN).features
+    assert (golden.min(axis=0) <= train_subset.min(axis=0)).all()
+    assert (golden.max(axis=0) >= train_subset.max(axis=0)).all()
     assert (golden_set(data, native) == golden).all()
 
 

@@ -42,9 +42,9 @@
     {% endif %}
 {%- endmacro %}
 
-{#- Did this run make something of the warehouse's own? -#}
+{#- Whether the catalogs have to be made again after this run. -#}
 {% macro publishes(results) -%}
-    {#- The target ci may have views alone in its schemas, the tables being read from the real ones. -#}
+    {#- The target ci may have nothing but views in its schemas, since it can read the warehouse's own tables. -#}
     {% set kinds = ['hypertable'] if target.name == 'ci' else ['hypertable', 'replaced_view'] %}
     {{ return(
         execute and flags.WHICH in ['run', 'build']

@@ -22,12 +22,12 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {#- Compiling such wide queries takes longer than running them. -#}
+    {#- Just-in-time compilation of such wide queries takes longer than running them. -#}
     {% do run_query('set local jit = off') %}
     {% do start_build() %}
 
     {% if incremental %}
-        {#- First, since a build goes on from the rows that are there. -#}
+        {#- Rows of deleted bars go first, since a build goes on from the rows that are in the table. -#}
         {% if run_query('select 1 from (' ~ deleted_since() ~ ') as gone limit 1').rows %}
             {% do run_query(remove_gone_sql(target_relation, key)) %}
         {% endif %}
@@ -75,7 +75,7 @@
 {% endmaterialization %}
 
 
-{#- An empty hypertable as the contract has it, in the place of whatever has that name. -#}
+{#- Create an empty hypertable with the contract's columns; a relation that has its name is replaced. -#}
 {% macro create_hypertable_sql(relation) %}
     {{ when_free(relation, 'drop table if exists ' ~ relation ~ ' cascade') }};
     create table {{ relation }} {{ get_table_columns_and_constraints() }};

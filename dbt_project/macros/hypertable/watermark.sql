@@ -35,7 +35,7 @@
 {%- endmacro %}
 
 
-{#- Can this model go on from what is there? Overrides dbt's own, which knows only its own materialization. -#}
+{#- Whether a build can go on from the model's rows. Overrides dbt's macro, which knows only its own kind of table. -#}
 {% macro is_incremental() %}
     {% if model.resource_type == 'model' and model.config.materialized != 'hypertable' %}
         {{ return(dbt.is_incremental()) }}
@@ -48,7 +48,7 @@
 {% endmacro %}
 
 
-{#- Is there a table with the columns that the contract has now? -#}
+{#- Whether there is a table with the columns that the contract has now. -#}
 {% macro has_same_shape() %}
     {% set mark = last_build() %}
     {{ return(mark is not none and mark['shape'] == shape()) }}
@@ -70,14 +70,14 @@
 {% endmacro %}
 
 
-{#- What the rows mean: another meaning wants all of them anew. -#}
+{#- The definition of the rows: where it has changed, all rows are computed again. -#}
 {% macro definition() %}
     {% set horizons = tojson(timeframes()) if model.config.meta.get('label_set') else '' %}
     {{ return(local_md5(config.require('definition') ~ horizons)) }}
 {% endmacro %}
 
 
-{#- What the table looks like: another look wants another table. -#}
+{#- The columns of the table: where they have changed, the table is made again. -#}
 {% macro shape() %}
     {% set columns = [] %}
     {% for column in model.columns.values() %}
@@ -87,7 +87,7 @@
 {% endmacro %}
 
 
-{#- Begin a build: wait for another one of the same model, and note how far its sources reach now. -#}
+{#- Begin a build: wait for another build of the same model, and note how far the sources reach now. -#}
 {% macro start_build() %}
     {% for name in sources_read() | sort %}
         {% set deleted = ", (select max(superseded_at) from " ~ source('market', 'superseded_bars') ~ " where deleted)" %}
@@ -101,7 +101,7 @@
 {% endmacro %}
 
 
-{#- End a build: what it noted at its beginning has been seen. -#}
+{#- End a build: keep as seen what was noted at its beginning. -#}
 {% macro finish_build() %}
     {% do run_query(
         "update " ~ watermarks_relation()
@@ -113,7 +113,7 @@
 
 {#- Before any model is built, since two of them may be built at once. -#}
 {% macro create_watermarks() %}
-    {#- The schemas of the real thing are there, and dbt's role may not make any; those of the target ci may be to come. -#}
+    {#- The warehouse's own schemas exist, and dbt's role may not make any; those of the target ci may be missing. -#}
     {% if target.name == 'ci' -%}
     create schema if not exists {{ watermarks_relation().schema }};
     {%- endif %}

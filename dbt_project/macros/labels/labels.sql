@@ -14,7 +14,7 @@
     {{ return(found) }}
 {%- endmacro %}
 
-{#- An expression that has another text for each of `there`, timeframes: `caller` gives it, and is given the horizons. -#}
+{#- An expression that depends on the timeframe: `caller` gives its text for the horizons of each one in `there`. -#}
 {% macro by_horizons(there) -%}
     case timeframe
         {% for each in there -%}
@@ -23,7 +23,7 @@
     end
 {%- endmacro %}
 
-{#- How far ahead the labels of any of `there`, timeframes, look, in bars. -#}
+{#- The longest horizon of the timeframes in `there`, in bars. -#}
 {% macro longest_horizon(there) -%}
     {% set longest = [1] %}
     {% for each in there %}
@@ -110,7 +110,7 @@ ahead as (
         timeframe,
         ts[bar] as ts,
         known_at[bar] as as_of,
-        -- Of the bars up to the end of the longest horizon that is known: one inserted among them moves that end.
+        -- Of the bars up to the end of the longest known horizon, since a bar inserted among them moves that end.
         {% call(horizons) by_horizons(there) -%}
         case
             {% for horizon in horizons | reverse -%}

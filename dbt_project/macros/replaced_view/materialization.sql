@@ -39,7 +39,8 @@
 {% endmaterialization %}
 
 
-{#- What has the name already, and can it be replaced: is it a view whose columns come first in the new one? -#}
+{#- What has the name already, and whether it can be replaced: it can if it is a view whose columns come first in the
+    new one. -#}
 {% macro what_is_there_sql(relation) %}
     {% set name = relation.include(database=false) | string | replace("'", "''") %}
     select
@@ -64,7 +65,7 @@
 {% endmacro %}
 
 
-{#- Would the view be the one that is there? Both as PostgreSQL writes them down, once the new one has been read. -#}
+{#- Whether the view would be the one that is there: PostgreSQL's own text of both is compared. -#}
 {% macro is_the_same_view(relation) %}
     {% set candidate = 'pg_temp.' ~ relation.identifier ~ '_candidate' %}
     {% do run_query('create temporary view ' ~ relation.identifier ~ '_candidate as ' ~ sql) %}

@@ -1,4 +1,4 @@
-{#- What the averages that depend on all bars before have come to; kept in the table, so that a day goes on from it. -#}
+{#- The averages that depend on all bars before. The table keeps them, so that the build of a day goes on from them. -#}
 {% macro technical_state_names() -%}
     {{ return(['ema_12', 'ema_26', 'macd_signal', 'average_gain', 'average_loss', 'average_true_range']) }}
 {%- endmacro %}
@@ -12,9 +12,9 @@
         symbol_id,
         timeframe,
         {{ series_of_bars() }},
-        null::double precision [] as seed,
-        null::timestamptz as seed_known_at,
-        null::timestamptz as seed_recorded_at
+        null::double precision [] as start,
+        null::timestamptz as start_known_at,
+        null::timestamptz as start_recorded_at
     from {{ ref('stg_bars').include(database=false) }}
     where {{ condition }}
     group by symbol_id, timeframe
@@ -22,8 +22,8 @@
 
 {#-
   The twenty features of `series`, which has symbol_id, timeframe, the columns of `series_of_bars`, and
-    seed       the recursive averages as they stood after bar 50; NULL where the series begins with its first bar
-    and seed_known_at, seed_recorded_at: the latest such times up to that bar.
+    start      the recursive averages as they stood after bar 50; NULL where the series begins with its first bar
+    and start_known_at, start_recorded_at: the latest such times up to that bar.
   Gives one row per bar after the first 50.
 
   How deviations are computed: five values are measured from the newest of them, d = x[bar - k] - x[bar], whose squared
@@ -69,9 +69,9 @@ measured as (
         averages.{{ name }}[bar] as {{ name }}{{ "," if not loop.last }}
         {% endfor %}
     from {{ series }}
-    cross join lateral features.recursive_averages(closes, highs, lows, seed, 50) as averages
-    cross join lateral features.latest_so_far(known_at, seed_known_at) as latest_known_at
-    cross join lateral features.latest_so_far(recorded_at, seed_recorded_at) as latest_recorded_at
+    cross join lateral features.recursive_averages(closes, highs, lows, start, 50) as averages
+    cross join lateral features.latest_so_far(known_at, start_known_at) as latest_known_at
+    cross join lateral features.latest_so_far(recorded_at, start_recorded_at) as latest_recorded_at
     cross join lateral (
         select array_agg(coalesce(closes[bar] / closes[bar - 1] - 1, 'NaN')) as returns
         from generate_series(1, n_bars) as bar
@@ -144,7 +144,7 @@ select
     close / ema_26 - 1 as ema_ratio_26,
     (ema_12 - ema_26 - macd_signal) / close as macd_hist,
     100 * average_gain / nullif(average_gain + average_loss, 0) as rsi_14,
-    -- Equal values have a deviation of some 1e-16 of their size for rounding: that is zero, too.
+    -- By rounding, equal values have a deviation of some 1e-16 of their size, which counts as zero.
     case
         when close_deviation_20 > 1e-12 * close_mean_20
             then (close - close_mean_20 + 2 * close_deviation_20) / (4 * close_deviation_20)

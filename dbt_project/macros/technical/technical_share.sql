@@ -6,7 +6,7 @@
   that sending the rows to another process costs.
 -#}
 {% macro create_technical_share() %}
--- Another build that is at this waits here, for the length of the build.
+-- A second build that comes here waits until the first has ended.
 insert into monitoring.locks (name) values ('{{ this.schema }}.{{ this.identifier }}') on conflict (name) do nothing;
 select name from monitoring.locks where name = '{{ this.schema }}.{{ this.identifier }}' for update;
 drop function if exists {{ this.schema }}.technical_share(integer, integer);

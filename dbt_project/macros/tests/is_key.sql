@@ -1,4 +1,4 @@
-{#- The columns name a row: none of them is NULL, and no two rows have the same. -#}
+{#- The columns are a key: none of them is NULL, and no two rows have the same values. -#}
 {% test is_key(model, columns) %}
     select {{ columns | join(', ') }}, count(*) as n
     from {{ model }}

@@ -1,6 +1,6 @@
 {{ config(materialized='replaced_view') }}
 
--- Asked of every bar, at its close.
+-- One decision for every bar, at its close.
 select
     'normal' as situation,
     bars.symbol_id,
@@ -10,7 +10,7 @@ select
     bars.recorded_at
 from {{ ref('stg_bars') }} as bars
 union all
--- Asked at a release, of the last bar that had closed by then; its return over one bar is the reaction to the release.
+-- One decision at each release, for the last bar that had closed by then; the return over one bar is the reaction.
 select
     'earnings' as situation,
     releases.symbol_id,

@@ -9,14 +9,14 @@
 -- depends_on: {{ ref('stg_bars') }}
 
 {% if not is_incremental() %}
--- More shares than processes, so that none waits long for the last one.
+-- There are more shares than processes, so that no process waits long for the last one.
 {% for share in range(8) %}
 select * from {{ this.schema }}.technical_share({{ share }}, 8)
 {{ "union all" if not loop.last }}
 {% endfor %}
 {% else %}
 with
--- From which bar on is each series to be computed again? From the first that this table has not seen yet.
+-- Each series is computed again from its first bar that this table has not seen yet.
 changed as (
     select
         symbol_id,
@@ -27,8 +27,8 @@ changed as (
     group by symbol_id, timeframe
 ),
 
--- Going on from the row before it, where there is one; else from the first bar.
-seeds as (
+-- It starts with the averages of the row before that bar, where there is one; else it is computed from its first bar.
+starts as (
     select
         changed.symbol_id,
         changed.timeframe,
@@ -37,9 +37,9 @@ seeds as (
             {% for name in technical_state_names() -%}
             last_good.{{ name }}{{ "," if not loop.last }}
             {% endfor %}
-        ] end as seed,
-        last_good.known_at as seed_known_at,
-        last_good.recorded_at as seed_recorded_at
+        ] end as start,
+        last_good.known_at as start_known_at,
+        last_good.recorded_at as start_recorded_at
     from changed
     left join lateral (
         select *
@@ -53,12 +53,12 @@ seeds as (
     ) as last_good on true
 ),
 
--- The 50 bars before fill the windows.
+-- The 50 bars before `from_ts` fill the windows.
 series as (
     select
-        seeds.*,
+        starts.*,
         bars.*
-    from seeds
+    from starts
     cross join lateral (
         select {{ series_of_bars() }}
         from (
@@ -66,9 +66,9 @@ series as (
                 select *
                 from {{ ref('stg_bars') }} as before
                 where
-                    before.symbol_id = seeds.symbol_id
-                    and before.timeframe = seeds.timeframe
-                    and before.ts < seeds.from_ts
+                    before.symbol_id = starts.symbol_id
+                    and before.timeframe = starts.timeframe
+                    and before.ts < starts.from_ts
                 order by before.ts desc
                 limit 50
             )
@@ -76,9 +76,9 @@ series as (
             select *
             from {{ ref('stg_bars') }} as since
             where
-                since.symbol_id = seeds.symbol_id
-                and since.timeframe = seeds.timeframe
-                and since.ts >= seeds.from_ts
+                since.symbol_id = starts.symbol_id
+                and since.timeframe = starts.timeframe
+                and since.ts >= starts.from_ts
         ) as bars
     ) as bars
 ),

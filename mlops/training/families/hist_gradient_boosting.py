@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 ROWS_WATCHED = 10_000
-"""Rows of the validation part, spread evenly over it, on which the loss is noted tree by tree."""
+"""Rows of the validation subset, spread evenly over it, on which the loss is noted tree by tree."""
 
 
 class Hyperparameters(Section):
@@ -127,7 +127,7 @@ class FittedBoosting:
         return dict(zip(self.feature_names, (shares / (shares.sum() or 1.0)).tolist(), strict=True))
 
     def history(self) -> Sequence[Mapping[str, float]]:
-        """Return, tree by tree, the loss on the validation part, averaged over horizons: pinball and log loss."""
+        """Return, tree by tree, the loss on the validation subset, averaged over horizons: pinball and log loss."""
         import numpy as np
         from sklearn.metrics import log_loss, mean_pinball_loss
 

@@ -158,7 +158,8 @@ class VolatilityBand:
         low, high = np.minimum(per_scale[:, 0], 0), np.maximum(per_scale[:, 2], 0)
         per_scale = np.stack([low, np.zeros_like(low), high], axis=1)
         levels = np.arange(1, hyperparameters.bins) / hyperparameters.bins
-        # Edges are values of the feature itself, so that they are float32 exactly; the least of all parts nothing.
+        # Edges are values of the feature itself, so that they are float32 exactly. No row is below the smallest value,
+        # so it is no edge.
         edges = np.unique(np.quantile(scale, levels, method="inverted_cdf")).astype(np.float32)
         edges = edges[edges > scale.min()]
         bins = np.searchsorted(edges, scale, side="right")

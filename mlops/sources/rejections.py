@@ -1,4 +1,4 @@
-"""Rows that cannot be read: found column by column, kept with the line, the reason and what the row says."""
+"""Rows that are rejected because they cannot be read: each is kept with its line, the reason and its values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from mlops.exceptions import SourceError
 from mlops.printable import cut
-from mlops.sources.layout import RowFault
+from mlops.sources.layout import Rejection
 from mlops.warehouse.copying import copy_rows
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 MOST_REJECTED = 1_000_000
 """A file with more rejected rows than this, and fewer others, is refused."""
 _LONGEST_VALUE = 1000
-"""Characters of what a rejected row says that are kept."""
+"""How many characters of each value of a rejected row are kept."""
 
 
-class Faults:
-    """The faults of one batch; a row has the first that was added for it."""
+class Rejections:
+    """Which rows of one batch are rejected, and why; a row keeps the first reason that was added for it."""
 
     def __init__(self, table: pa.Table) -> None:
         import numpy as np
@@ -43,33 +43,33 @@ class Faults:
             self.reasons.append(reason)
 
     @property
-    def none(self) -> NDArray[np.bool_]:
-        """Which rows have no fault."""
+    def accepted(self) -> NDArray[np.bool_]:
+        """Which rows are not rejected."""
         unmarked: NDArray[np.bool_] = self.code == 0
         return unmarked
 
-    def rows(self) -> Iterator[RowFault]:
-        """Yield the faults in the order of their lines."""
+    def rows(self) -> Iterator[Rejection]:
+        """Yield the rejections in the order of their lines."""
         import numpy as np
 
-        at_fault = np.flatnonzero(self.code)
-        rows = self.table.take(at_fault)
+        rejected = np.flatnonzero(self.code)
+        rows = self.table.take(rejected)
         lines = rows.column("line").to_pylist()
         columns = {name: _values(rows.column(name)) for name in rows.column_names if name != "line"}
-        for row, (line, code) in enumerate(zip(lines, self.code[at_fault], strict=True)):
-            yield RowFault(line, self.reasons[code], {name: values[row] for name, values in columns.items()})
+        for row, (line, code) in enumerate(zip(lines, self.code[rejected], strict=True)):
+            yield Rejection(line, self.reasons[code], {name: values[row] for name, values in columns.items()})
 
 
-def file_faults(connection: Connection, faults: Iterable[RowFault]) -> int:
-    """Put faults into the ingest's table of rejected lines; return how many."""
-    rows = [(fault.line, fault.reason, _as_json(fault)) for fault in faults]
+def save_rejections(connection: Connection, rejections: Iterable[Rejection]) -> int:
+    """Write `rejections` into the ingest's table of rejected lines and return how many there are."""
+    rows = [(rejection.line, rejection.reason, _as_json(rejection)) for rejection in rejections]
     if rows:
         copy_rows(connection, "rejected_lines", ("line", "reason", "row"), rows)
     return len(rows)
 
 
-def refuse_if_hopeless(where: str, n_rejected: int, n_read: int) -> None:
-    """Raise SourceError where so many rows are rejected that to keep them would fill the database with nothing."""
+def refuse_if_mostly_rejected(where: str, n_rejected: int, n_read: int) -> None:
+    """Raise SourceError where most rows are rejected, and too many of them to keep: they would fill the database."""
     if n_rejected > MOST_REJECTED and 2 * n_rejected > n_read:
         raise SourceError(
             f"Most rows of {where} are wrong: {n_rejected:,} of the first {n_read:,}. Nothing was taken in. Take the "
@@ -89,8 +89,8 @@ def _values(column: pa.ChunkedArray) -> list[object]:
     return values
 
 
-def _as_json(fault: RowFault) -> str:
-    return json.dumps({name: _plain(value) for name, value in fault.row.items() if value is not None})
+def _as_json(rejection: Rejection) -> str:
+    return json.dumps({name: _plain(value) for name, value in rejection.row.items() if value is not None})
 
 
 def _plain(value: object) -> object:

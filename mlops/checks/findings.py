@@ -1,4 +1,4 @@
-"""What came of a run of the checks, and the gate that a failure closes."""
+"""What a run of the checks found, and the gate that a failure closes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mlops.printable import cut
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of one expectation.
+    """What was found of one expectation.
 
     Attributes:
         first_rows: a few of the rows at fault, as `column=value` text.
         symbols_at_fault: rows at fault by symbol, where the expectation looks at each symbol by itself and failed.
-        quarantined: whether that is all there is to it: these symbols are left out, and the gate stays open.
+        quarantined: whether these symbols are left out and the gate stays open all the same.
     """
 
     suite: str
@@ -35,7 +35,7 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
-class CheckReport:
+class CheckFindings:
     """All results of one run, as of `as_of`, in the order of the suites."""
 
     run_id: UUID
@@ -55,7 +55,7 @@ class CheckReport:
 
     @property
     def quarantined(self) -> frozenset[int]:
-        """The symbols that may not be used, by their ids; the others may if the report has passed."""
+        """The symbols that may not be used, by their ids; the others may be used where `passed` is true."""
         return frozenset(
             symbol_id for result in self.failures if result.quarantined for symbol_id in result.symbols_at_fault
         )
@@ -66,21 +66,21 @@ class CheckReport:
         return bool(self.results) and not self.closing
 
 
-def gate(report: CheckReport) -> None:
+def gate(findings: CheckFindings) -> None:
     """Return if the data may be used; raise GateClosedError that names the first failure and where its rows are."""
-    if report.passed:
+    if findings.passed:
         return
-    if not report.results:
-        raise GateClosedError("The gate is closed: not one expectation was looked at.", report=report)
-    worst = report.closing[0]
-    more = len(report.closing) - 1
+    if not findings.results:
+        raise GateClosedError("The gate is closed: not one expectation was looked at.", findings=findings)
+    worst = findings.closing[0]
+    more = len(findings.closing) - 1
     rows = cut("; ".join(worst.first_rows), 200)
     found = f"suite {worst.suite}, expectation {worst.expectation} on {worst.relation}: {worst.observed}"
-    query = f"SELECT suite, expectation, query FROM data_quality WHERE run_id = '{report.run_id}' AND NOT success;"  # noqa: S608
+    query = f"SELECT suite, expectation, query FROM data_quality WHERE run_id = '{findings.run_id}' AND NOT success;"  # noqa: S608
     raise GateClosedError(
         f"The gate is closed: {found}"
         + (f" (first: {rows})" if rows else "")
         + (f", and {more} more failed" if more else "")
         + f".\nThe queries that show the rows: {query}",
-        report=report,
+        findings=findings,
     )

@@ -1,4 +1,4 @@
-"""What an ingest writes down about itself, and what it tells its caller."""
+"""What an ingest did: it is written into market.ingests and market.rejects, and returned to the caller."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mlops.domain import IngestCounts
 from mlops.warehouse import sql
 
 NOT_YET = "not known yet"
-"""Why a row is left out of an ingest without being rejected: its source will be taken in again."""
+"""The reason of a row that is left out without being rejected: its source will be ingested again."""
 
 IN_THE_FUTURE = frozenset({"the bar is in the future", "the release is in the future"})
-"""Why a row is rejected that may be true another day."""
+"""The reasons of rows that are rejected today and may be accepted on a later day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Waiting:
 class Ingested(IngestCounts):
     """The counts of one ingest, its id in `market.ingests`, and how many rows were rejected for which reason.
 
-    Where rows wait, the source is to be taken in again. What is wrong with others is in `reasons` already, but they are
-    not counted, and rejected only when no row waits any more: else each time they would be rejected again.
+    Where rows wait, the source has to be ingested again. Until then, rows that are wrong are named in `reasons`, but
+    they are neither counted nor kept as rejected, since each further ingest would reject them again.
 
-    `newest` is when the market knew the newest bar of the source, UTC; None for what is no bar.
+    `newest` is when the market knew the newest bar of the source, UTC; None for rows that are not bars.
     """
 
     ingest_id: int = 0
@@ -72,7 +72,7 @@ class Ticket:
 
     @classmethod
     def drawn(cls, connection: Connection, kind: str, source: str, started_at: datetime) -> Ticket:
-        """Draw the next number; from now on the rows of this ingest are recorded."""
+        """Draw the next number and the moment at which the rows of this ingest are recorded."""
         row = connection.execute(sql("sources", "draw_ticket")).one()
         return cls(row.ingest_id, kind, source, started_at, row.recorded_at)
 
@@ -82,7 +82,7 @@ class Ticket:
         return asdict(self)
 
 
-def report(
+def record_ingest(
     connection: Connection,
     ticket: Ticket,
     *,
@@ -95,9 +95,9 @@ def report(
     waiting: Waiting = Waiting(),
     newest: datetime | None = None,
 ) -> Ingested:
-    """Write the ingest and its rejected rows down, and return what the caller is told.
+    """Write the ingest into market.ingests and its rejected rows into market.rejects; return what it did.
 
-    `rejected` counts the rows that wait, too. An ingest of which all rows wait leaves no trace.
+    `rejected` counts the rows that wait, too. Nothing is written of an ingest of which all rows wait.
     """
     reasons = {row.reason: row.n for row in connection.execute(sql("sources", "count_reasons"))}
     reasons.pop(NOT_YET, None)

@@ -1,7 +1,7 @@
-"""The query that shows the rows at fault, for each type of expectation that the suites use.
+"""The query that shows the rows that fail, for each type of expectation that the suites use.
 
-Great Expectations has one of its own, but over a query asset it is not SQL that a database takes (1.24 leaves out the
-parentheses). The verdict is Great Expectations'; what is written here only shows its reason.
+Great Expectations has such a query of its own, but over a query asset it is not valid SQL (1.24 leaves out the
+parentheses). Great Expectations decides whether an expectation holds; the query here only shows the rows.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _CONDITIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "expect_column_values_to_be_in_set": _is_not_in_set,
     "expect_column_pair_values_a_to_be_greater_than_b": _is_not_greater,
 }
-"""For the types that look at each row by itself: the condition of a row at fault."""
+"""For the types that look at each row by itself: the condition that a failing row meets."""
 
 
 def query(expectation: Expectation, batch: Batch, parameters: Parameters) -> str:
-    """Return the SQL whose result is the rows at fault. Raises ChecksError for a type that is not known here."""
+    """Return the SQL whose result is the failing rows. Raises ChecksError for a type that is not known here."""
     rows = parameters.fill(batch.query)
     kwargs = expectation.kwargs
     if expectation.type == SQL:
