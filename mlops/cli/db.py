@@ -43,8 +43,8 @@ class RoleName(StrEnum):
 def up(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Start the embedded TimescaleDB, fetching it at the first use, and bring its tables up to date."""
     _refuse_if_named(database_url, "start")
+    from mlops.embedded import embedded_server, put_logins_right
     from mlops.warehouse import Warehouse
-    from mlops.warehouse.embedded import embedded_server, put_logins_right
 
     server = embedded_server(settings())
     with shown_progress() as progress:
@@ -69,7 +69,7 @@ def up(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
 def down(database_url: DatabaseUrl = None) -> None:
     """Stop the embedded TimescaleDB; its data stays."""
     _refuse_if_named(database_url, "stop")
-    from mlops.warehouse.embedded import embedded_server
+    from mlops.embedded import embedded_server
 
     with shown_progress() as progress:
         stopped = embedded_server(settings()).down(progress)
@@ -177,7 +177,7 @@ def psql(
 
 def _running_url() -> str | None:
     """Return the URL of the embedded server as its administrator; None where it does not run."""
-    from mlops.warehouse.embedded import embedded_server
+    from mlops.embedded import embedded_server
 
     server = embedded_server(settings())
     return server.up().url if server.is_running() else None
@@ -197,7 +197,7 @@ def _role_url(role: RoleName, database_url: str | None) -> str:
             "Roles have logins on the embedded database only. On your own server put the login into the URL: "
             f"`CREATE ROLE me LOGIN PASSWORD '...' IN ROLE {role.role.value}`."
         )
-    from mlops.warehouse.embedded import embedded_server, role_url
+    from mlops.embedded import embedded_server, role_url
 
     open_warehouse(None).close()
     with shown_progress() as progress:
@@ -213,8 +213,8 @@ def _refuse_if_named(database_url: str | None, verb: str) -> None:
 
 
 def _psql() -> Path:
-    from mlops.warehouse.embedded import embedded_server
-    from mlops.warehouse.embedded.private_copy import private_copy
+    from mlops.embedded import embedded_server
+    from mlops.embedded.private_copy import private_copy
 
     server = embedded_server(settings())
     private = private_copy(server.home.resolve(), server.account)

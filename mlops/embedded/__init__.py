@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+from mlops.embedded.logins import put_logins_right, role_url
+from mlops.embedded.progress import Progress, silent
+from mlops.embedded.server import EmbeddedServer, Started
 from mlops.settings import Settings
-from mlops.warehouse.embedded.logins import put_logins_right, role_url
-from mlops.warehouse.embedded.progress import Progress, silent
-from mlops.warehouse.embedded.server import EmbeddedServer, Started
 
 __all__ = [
     "EmbeddedServer", "Progress", "Started", "embedded_server", "ensure_running", "put_logins_right", "role_url",

@@ -18,14 +18,14 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from mlops.embedded.account import Account
+from mlops.embedded.apt import Apt
+from mlops.embedded.failures import explained, failed
+from mlops.embedded.ownership import others_only_read
+from mlops.embedded.place import locked
+from mlops.embedded.programs import Programs, programs_in
+from mlops.embedded.progress import Progress
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded.account import Account
-from mlops.warehouse.embedded.apt import Apt
-from mlops.warehouse.embedded.failures import explained, failed
-from mlops.warehouse.embedded.ownership import others_only_read
-from mlops.warehouse.embedded.place import locked
-from mlops.warehouse.embedded.programs import Programs, programs_in
-from mlops.warehouse.embedded.progress import Progress
 
 MAJOR = 17
 SUITE = "trixie"
