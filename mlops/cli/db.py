@@ -63,6 +63,7 @@ def up(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
         f"The embedded TimescaleDB {did} on 127.0.0.1:{port}, tables at revision {revision}, data in "
         f"{server.place.data}. `forecastle db psql` connects."
     )
+    _mention_folder_not_in_use()
 
 
 @db_app.command()
@@ -107,14 +108,16 @@ def url(
 @db_app.command()
 def status(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Say where the database is, whether it answers and is up to date, and what is in it; nothing is started."""
+    from mlops.embedded import embedded_server
     from mlops.warehouse import Warehouse
     from mlops.warehouse.overview import overview
 
     url = named_url(database_url) or _running_url()
     if url is None:
-        where = settings().home
+        where = embedded_server(settings()).folder
         stopped = f"The embedded TimescaleDB is not running; its folder is {where}. `forecastle db up` starts it."
         typer.echo(json.dumps({"running": False, "folder": str(where)}) if as_json else stopped)
+        _mention_folder_not_in_use()
         return
     with Warehouse(url) as warehouse:
         found = overview(warehouse)
@@ -138,6 +141,8 @@ def status(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     typer.echo(f"Tables: revision {found.revision}, the newest; {size:,.0f} MiB on disk.")
     typer.echo(f"Bars: about {found.bars:,} of {found.symbols:,} symbols; {newest}.")
     typer.echo(f"In production: {', '.join(found.production or ()) or 'nothing yet'}.")
+    if named_url(database_url) is None:
+        _mention_folder_not_in_use()
 
 
 @db_app.command()
@@ -173,6 +178,18 @@ def psql(
     named = named_url(database_url)
     target = named if named and role is None else _role_url(role or RoleName.ANALYST, database_url)
     _become_psql(_psql(), _named(target, database), context.args)
+
+
+def _mention_folder_not_in_use() -> None:
+    from mlops.embedded import folder_not_in_use
+
+    other = folder_not_in_use(settings())
+    if other is not None:
+        typer.echo(
+            f"note: {other} has the database of an earlier version, which is not used: {settings().home} has one, too. "
+            f"Delete the folder, or work on it with FORECASTLE_HOME={other}.",
+            err=True,
+        )
 
 
 def _running_url() -> str | None:
