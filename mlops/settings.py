@@ -17,22 +17,33 @@ from mlops.exceptions import SettingsError
 
 
 def default_home() -> Path:
-    """Return the folder for the embedded server: the user's cache folder, or the system's for root.
+    """Return the folder for the embedded server: in the user's data folder, or in the system's for root.
 
-    root's own folder cannot be entered by the unprivileged user that the server has to run as. XDG_CACHE_HOME counts
+    root's own folder cannot be entered by the unprivileged user that the server has to run as. XDG_DATA_HOME counts
     only where it is absolute, as its specification says. Raises SettingsError where the user has no home folder.
     """
+    from platformdirs import site_state_path, user_data_path
+
     if os.geteuid() == 0:
-        return Path("/var/cache/forecastle")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if cache.is_absolute():
-        return cache / "forecastle"
+        return site_state_path("forecastle")
     try:
-        return Path.home() / ".cache" / "forecastle"
+        return user_data_path("forecastle")
     except RuntimeError as error:
         raise SettingsError(
             "This user has no home folder, so FORECASTLE_HOME must say where the embedded TimescaleDB may live."
         ) from error
+
+
+def earlier_home() -> Path | None:
+    """Return the folder that `default_home` gave in earlier versions: in the cache folder. None for a user without."""
+    from platformdirs import site_cache_path, user_cache_path
+
+    if os.geteuid() == 0:
+        return site_cache_path("forecastle")
+    try:
+        return user_cache_path("forecastle")
+    except RuntimeError:
+        return None
 
 
 def _without_tilde(path: Path) -> Path:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlops.embedded import EmbeddedServer
 from mlops.settings import load
-from mlops.warehouse.embedded import EmbeddedServer
 
 PREFIX = "forecastle-test-"
 """The folders lie directly in the system's temporary folder: pytest's own are closed to the account that the server has

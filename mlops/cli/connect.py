@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
+    from mlops.embedded import Progress
     from mlops.settings import Settings
     from mlops.warehouse import Warehouse
-    from mlops.warehouse.embedded import Progress
 
 
 _progress_is_shown = [True]
@@ -54,7 +54,7 @@ def resolve_url(database_url: str | None, progress: Progress | None = None) -> s
     named = named_url(database_url)
     if named:
         return named
-    from mlops.warehouse.embedded import ensure_running
+    from mlops.embedded import ensure_running
 
     # While the server is down, any user of the machine may listen on its port. By this rule of libpq's no connection of
     # this process, or of the programs that it starts, sends the password to a server that asks for it in plain text.
@@ -88,8 +88,8 @@ def open_as_worker(database_url: str | None, progress: Progress) -> Warehouse:
     if named_url(database_url) is not None:
         return warehouse
     from mlops.domain import Role
+    from mlops.embedded import embedded_server, role_url
     from mlops.warehouse import Warehouse
-    from mlops.warehouse.embedded import embedded_server, role_url
 
     warehouse.close()
     return Warehouse(role_url(embedded_server(settings()), Role.WORKER, progress))

@@ -43,8 +43,8 @@ class RoleName(StrEnum):
 def up(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Start the embedded TimescaleDB, fetching it at the first use, and bring its tables up to date."""
     _refuse_if_named(database_url, "start")
+    from mlops.embedded import embedded_server, put_logins_right
     from mlops.warehouse import Warehouse
-    from mlops.warehouse.embedded import embedded_server, put_logins_right
 
     server = embedded_server(settings())
     with shown_progress() as progress:
@@ -63,13 +63,14 @@ def up(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
         f"The embedded TimescaleDB {did} on 127.0.0.1:{port}, tables at revision {revision}, data in "
         f"{server.place.data}. `forecastle db psql` connects."
     )
+    _mention_folder_not_in_use()
 
 
 @db_app.command()
 def down(database_url: DatabaseUrl = None) -> None:
     """Stop the embedded TimescaleDB; its data stays."""
     _refuse_if_named(database_url, "stop")
-    from mlops.warehouse.embedded import embedded_server
+    from mlops.embedded import embedded_server
 
     with shown_progress() as progress:
         stopped = embedded_server(settings()).down(progress)
@@ -107,14 +108,16 @@ def url(
 @db_app.command()
 def status(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Say where the database is, whether it answers and is up to date, and what is in it; nothing is started."""
+    from mlops.embedded import embedded_server
     from mlops.warehouse import Warehouse
     from mlops.warehouse.overview import overview
 
     url = named_url(database_url) or _running_url()
     if url is None:
-        where = settings().home
+        where = embedded_server(settings()).folder
         stopped = f"The embedded TimescaleDB is not running; its folder is {where}. `forecastle db up` starts it."
         typer.echo(json.dumps({"running": False, "folder": str(where)}) if as_json else stopped)
+        _mention_folder_not_in_use()
         return
     with Warehouse(url) as warehouse:
         found = overview(warehouse)
@@ -138,6 +141,8 @@ def status(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     typer.echo(f"Tables: revision {found.revision}, the newest; {size:,.0f} MiB on disk.")
     typer.echo(f"Bars: about {found.bars:,} of {found.symbols:,} symbols; {newest}.")
     typer.echo(f"In production: {', '.join(found.production or ()) or 'nothing yet'}.")
+    if named_url(database_url) is None:
+        _mention_folder_not_in_use()
 
 
 @db_app.command()
@@ -175,9 +180,21 @@ def psql(
     _become_psql(_psql(), _named(target, database), context.args)
 
 
+def _mention_folder_not_in_use() -> None:
+    from mlops.embedded import folder_not_in_use
+
+    other = folder_not_in_use(settings())
+    if other is not None:
+        typer.echo(
+            f"note: {other} has the database of an earlier version, which is not used: {settings().home} has one, too. "
+            f"Delete the folder, or work on it with FORECASTLE_HOME={other}.",
+            err=True,
+        )
+
+
 def _running_url() -> str | None:
     """Return the URL of the embedded server as its administrator; None where it does not run."""
-    from mlops.warehouse.embedded import embedded_server
+    from mlops.embedded import embedded_server
 
     server = embedded_server(settings())
     return server.up().url if server.is_running() else None
@@ -197,7 +214,7 @@ def _role_url(role: RoleName, database_url: str | None) -> str:
             "Roles have logins on the embedded database only. On your own server put the login into the URL: "
             f"`CREATE ROLE me LOGIN PASSWORD '...' IN ROLE {role.role.value}`."
         )
-    from mlops.warehouse.embedded import embedded_server, role_url
+    from mlops.embedded import embedded_server, role_url
 
     open_warehouse(None).close()
     with shown_progress() as progress:
@@ -213,8 +230,8 @@ def _refuse_if_named(database_url: str | None, verb: str) -> None:
 
 
 def _psql() -> Path:
-    from mlops.warehouse.embedded import embedded_server
-    from mlops.warehouse.embedded.private_copy import private_copy
+    from mlops.embedded import embedded_server
+    from mlops.embedded.private_copy import private_copy
 
     server = embedded_server(settings())
     private = private_copy(server.home.resolve(), server.account)

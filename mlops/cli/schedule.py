@@ -132,9 +132,9 @@ def run_daemon(
 
 def _past(database_url: str | None) -> dict[str, dict[str, Any]]:
     """Return what is known of the runs of each job; nothing where there is no database yet, or none that answers."""
+    from mlops.embedded import embedded_server
     from mlops.exceptions import WarehouseError
     from mlops.warehouse.bookkeeping import overview
-    from mlops.warehouse.embedded import embedded_server
 
     if named_url(database_url) is None and not embedded_server(settings()).place.data.exists():
         return {}

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL
 
+from mlops.embedded.ownership import others_only_read, require_own_folder
 from mlops.exceptions import EmbeddedServerError, FeaturesError
 from mlops.settings import load
-from mlops.warehouse.embedded.ownership import others_only_read, require_own_folder
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult

@@ -13,10 +13,10 @@ import pytest
 from server_for_tests import fast_server, open_folder
 from sqlalchemy import text
 
+from mlops.embedded import EmbeddedServer
 from mlops.exceptions import WarehouseUnreachableError
 from mlops.warehouse import Warehouse, connecting
 from mlops.warehouse.databases import ensure_database
-from mlops.warehouse.embedded import EmbeddedServer
 from mlops.warehouse.engine import parse_url
 
 

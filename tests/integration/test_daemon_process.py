@@ -22,8 +22,8 @@ from small_world import register
 from sqlalchemy import text
 from technical import HORIZONS, TECHNICAL_FEATURES
 
+from mlops.embedded import EmbeddedServer
 from mlops.warehouse import Warehouse
-from mlops.warehouse.embedded import EmbeddedServer
 from mlops.warehouse.engine import parse_url
 from mlops.warehouse.migrate import migrate
 

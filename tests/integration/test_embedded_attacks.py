@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from server_for_tests import fast_server, open_folder
 
+from mlops.embedded import EmbeddedServer
+from mlops.embedded.account import Account, server_account
+from mlops.embedded.ownership import changeable_by_others
+from mlops.embedded.postmaster import running
+from mlops.embedded.programs import installed, programs_in
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded import EmbeddedServer
-from mlops.warehouse.embedded.account import Account, server_account
-from mlops.warehouse.embedded.ownership import changeable_by_others
-from mlops.warehouse.embedded.postmaster import running
-from mlops.warehouse.embedded.programs import installed, programs_in
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the attack is on root, and this is another user")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from server_for_tests import PREFIX, fast_server
 
-from mlops.warehouse.embedded import EmbeddedServer
+from mlops.embedded import EmbeddedServer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

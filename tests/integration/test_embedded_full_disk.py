@@ -13,10 +13,10 @@ import psycopg
 import pytest
 from server_for_tests import PREFIX, fast_server
 
+from mlops.embedded import EmbeddedServer
+from mlops.embedded.programs import Programs
+from mlops.embedded.progress import Progress, silent
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded import EmbeddedServer
-from mlops.warehouse.embedded.programs import Programs
-from mlops.warehouse.embedded.progress import Progress, silent
 
 SMALL, LARGE = "24m", "400m"
 

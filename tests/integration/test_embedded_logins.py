@@ -13,13 +13,13 @@ from psycopg.conninfo import make_conninfo
 from server_for_tests import fast_server, open_folder
 
 from mlops.domain import Role
+from mlops.embedded import EmbeddedServer, put_logins_right, role_url
+from mlops.embedded.sizing import ANALYST_CONNECTIONS, RESERVED_CONNECTIONS
 from mlops.exceptions import NotMigratedError
 from mlops.features import build
 from mlops.sources import SampleSource, ingest_bars
 from mlops.warehouse import Warehouse
 from mlops.warehouse.databases import beside, ensure_database
-from mlops.warehouse.embedded import EmbeddedServer, put_logins_right, role_url
-from mlops.warehouse.embedded.sizing import ANALYST_CONNECTIONS, RESERVED_CONNECTIONS
 from mlops.warehouse.migrate import migrate
 
 OTHER = "forecastle_demo"

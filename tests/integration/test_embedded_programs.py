@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from server_for_tests import fast_server, open_folder
 
+from mlops.embedded.account import Account, server_account
+from mlops.embedded.private_copy import fetch, private_copy
+from mlops.embedded.programs import installed, programs_in
+from mlops.embedded.progress import silent
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded.account import Account, server_account
-from mlops.warehouse.embedded.private_copy import fetch, private_copy
-from mlops.warehouse.embedded.programs import installed, programs_in
-from mlops.warehouse.embedded.progress import silent
 
 FETCH = """
 import sys
 from pathlib import Path
-from mlops.warehouse.embedded.account import server_account
-from mlops.warehouse.embedded.private_copy import fetch
+from mlops.embedded.account import server_account
+from mlops.embedded.private_copy import fetch
 home = Path(sys.argv[1])
 print(fetch(home, server_account(home / "cluster"), lambda what, done: print(what, flush=True)).folder)
 """

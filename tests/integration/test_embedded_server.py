@@ -18,12 +18,12 @@ import psycopg
 import pytest
 from server_for_tests import PREFIX, fast_server, remove
 
+from mlops.embedded import EmbeddedServer
+from mlops.embedded.account import server_account
+from mlops.embedded.postmaster import running
 from mlops.exceptions import EmbeddedServerError
 from mlops.settings import load
 from mlops.warehouse import Warehouse
-from mlops.warehouse.embedded import EmbeddedServer
-from mlops.warehouse.embedded.account import server_account
-from mlops.warehouse.embedded.postmaster import running
 from mlops.warehouse.engine import parse_url
 from mlops.warehouse.migrate import migrate
 

@@ -17,9 +17,9 @@ from server_for_tests import fast_server, open_folder
 from kills.content import content, differences, left_over
 from kills.way import Step, way
 from kills.workshop import Workshop
+from mlops.embedded import EmbeddedServer
+from mlops.embedded.postmaster import running
 from mlops.warehouse.databases import beside
-from mlops.warehouse.embedded import EmbeddedServer
-from mlops.warehouse.embedded.postmaster import running
 
 DEALT = (
     "daily", "train", "features", "daily", "ingest", "migrate", "daily", "check", "outcomes", "drift", "forecast",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mlops.embedded.failures import explained, failed
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded.failures import explained, failed
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlops.warehouse.embedded.mirror import mirrors, ways
+from mlops.embedded.mirror import mirrors, ways
 
 BOOKWORM = """
 'http://mirror.example/debian/dists/bookworm/InRelease' mirror.example_debian_dists_bookworm_InRelease 0 

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops.warehouse.embedded.sizing import ANALYST_CONNECTIONS, MB, Machine, sizes, temp_file_limit
+from mlops.embedded.sizing import ANALYST_CONNECTIONS, MB, Machine, sizes, temp_file_limit
 
 GB = 1024 * MB
 

@@ -12,7 +12,7 @@ from jobs import daily
 from jobs.ingest import Unsaid
 from jobs.schedule import scheduled_jobs
 from mlops.exceptions import SettingsError
-from mlops.settings import Settings, default_home, load
+from mlops.settings import Settings, default_home, earlier_home, load
 from mlops.sources import YahooSource
 from mlops.warehouse.engine import Warehouse, parse_url
 
@@ -81,21 +81,38 @@ def test_every_setting_is_tried_with_an_empty_variable() -> None:
     assert {name.upper() for name in Settings.model_fields} == {*DEFAULTS, "HOME"}
 
 
-@pytest.mark.parametrize(("cache", "home"), [("", "u/.cache"), (".", "u/.cache"), ("cache", "u/.cache"), (None, "c")])
-def test_only_an_absolute_cache_folder_counts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: str | None, home: str
+@pytest.mark.parametrize(
+    ("data", "home"), [("", "u/.local/share"), (".", "u/.local/share"), ("data", "u/.local/share"), (None, "d")]
+)
+def test_only_an_absolute_data_folder_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: str | None, home: str
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("HOME", str(tmp_path / "u"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "c") if cache is None else cache)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "d") if data is None else data)
     assert default_home() == tmp_path / home / "forecastle"
+
+
+def test_earlier_versions_kept_the_folder_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert earlier_home() == tmp_path / ".cache" / "forecastle"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "c"))
+    assert earlier_home() == tmp_path / "c" / "forecastle"
+
+
+def test_roots_folders_are_those_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not below /root, which the account that the server runs under cannot enter."""
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert (default_home(), earlier_home()) == (Path("/var/lib/forecastle"), Path("/var/cache/forecastle"))
 
 
 def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 4_000_000)
     monkeypatch.setattr("os.getuid", lambda: 4_000_000)
     monkeypatch.delenv("HOME", raising=False)
-    for name in ("XDG_CACHE_HOME", "FORECASTLE_HOME"):
+    for name in ("XDG_DATA_HOME", "FORECASTLE_HOME"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(SettingsError, match="FORECASTLE_HOME must say where"):
         load()

@@ -8,11 +8,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops.embedded.account import Account
+from mlops.embedded.failures import failed
+from mlops.embedded.place import Place
+from mlops.embedded.programs import Programs
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded.account import Account
-from mlops.warehouse.embedded.failures import failed
-from mlops.warehouse.embedded.place import Place
-from mlops.warehouse.embedded.programs import Programs
 
 _PORTS = range(15432, 15532)
 _PATIENCE = 300  # seconds; replaying the log after a crash takes its time

@@ -8,10 +8,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlops.embedded.failures import failed
+from mlops.embedded.mirror import mirrors, ways
+from mlops.embedded.progress import Progress
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded.failures import failed
-from mlops.warehouse.embedded.mirror import mirrors, ways
-from mlops.warehouse.embedded.progress import Progress
 
 _KEYRINGS = tuple(Path("/usr/share/keyrings") / f"debian-archive-keyring.{kind}" for kind in ("gpg", "pgp"))
 _INSTEAD = "Start the server in compose.yaml (`docker compose up -d`), or name another in FORECASTLE_DATABASE_URL."

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from mlops.embedded.account import Account
+from mlops.embedded.failures import failed
+from mlops.embedded.place import ADMIN, Place
+from mlops.embedded.programs import Programs
+from mlops.embedded.sizing import RESERVED_CONNECTIONS, sizes, this_machine
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded.account import Account
-from mlops.warehouse.embedded.failures import failed
-from mlops.warehouse.embedded.place import ADMIN, Place
-from mlops.warehouse.embedded.programs import Programs
-from mlops.warehouse.embedded.sizing import RESERVED_CONNECTIONS, sizes, this_machine
 
 _CONFIGURATION = "forecastle.conf"
 

@@ -19,12 +19,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mlops.domain import Role
+from mlops.embedded.databases import close_to_public
+from mlops.embedded.place import Place, locked
+from mlops.embedded.progress import Progress, silent
+from mlops.embedded.server import EmbeddedServer
+from mlops.embedded.sizing import ANALYST_CONNECTIONS, temp_file_limit, this_machine
 from mlops.exceptions import NotMigratedError
-from mlops.warehouse.embedded.databases import close_to_public
-from mlops.warehouse.embedded.place import Place, locked
-from mlops.warehouse.embedded.progress import Progress, silent
-from mlops.warehouse.embedded.server import EmbeddedServer
-from mlops.warehouse.embedded.sizing import ANALYST_CONNECTIONS, temp_file_limit, this_machine
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -7,19 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded.account import Account, server_account
-from mlops.warehouse.embedded.cluster import (
+from mlops.embedded.account import Account, server_account
+from mlops.embedded.cluster import (
     configure,
     create,
     data_major,
     remembered_port,
     single_user,
 )
-from mlops.warehouse.embedded.databases import close_to_public
-from mlops.warehouse.embedded.failures import explained
-from mlops.warehouse.embedded.place import ADMIN, Place, locked, new_password
-from mlops.warehouse.embedded.postmaster import (
+from mlops.embedded.databases import close_to_public
+from mlops.embedded.failures import explained
+from mlops.embedded.place import ADMIN, Place, locked, new_password
+from mlops.embedded.postmaster import (
     PortTakenError,
     Postmaster,
     free_port,
@@ -28,9 +27,10 @@ from mlops.warehouse.embedded.postmaster import (
     stop,
     wait_until_ready,
 )
-from mlops.warehouse.embedded.private_copy import MAJOR, fetch, private_copy
-from mlops.warehouse.embedded.programs import Programs, installed, programs_in
-from mlops.warehouse.embedded.progress import Progress, silent
+from mlops.embedded.private_copy import MAJOR, fetch, private_copy
+from mlops.embedded.programs import Programs, installed, programs_in
+from mlops.embedded.progress import Progress, silent
+from mlops.exceptions import EmbeddedServerError
 
 
 @dataclass(frozen=True, slots=True)

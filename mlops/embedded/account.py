@@ -17,8 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops.embedded.failures import failed
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded.failures import failed
 
 _WORKING_FOLDER = re.compile(r"/proc/(\d+)/cwd -> (.*)$", re.MULTILINE)
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.warehouse.embedded.account import Account
-from mlops.warehouse.embedded.ownership import changeable_by_others
+from mlops.embedded.account import Account
+from mlops.embedded.ownership import changeable_by_others
 
 OLDEST = 15
 """The first major version of PostgreSQL that Forecastle's SQL runs on."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.databases import beside
-from mlops.warehouse.queries import sql as query
+from mlops.public_rights import open_to_public
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -34,7 +33,7 @@ def close_to_public(url: str, *, update_timescaledb: bool = False) -> None:
         for name in names:
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
     for name in names:
-        with _let_in(beside(url, name)) as connection:
+        with _let_in(url, name) as connection:
             try:
                 if update_timescaledb:
                     _update_timescaledb(connection)
@@ -43,11 +42,12 @@ def close_to_public(url: str, *, update_timescaledb: bool = False) -> None:
             _take_from_public(connection)
 
 
-def _let_in(url: str) -> Connection:
+def _let_in(url: str, database: str | None = None) -> Connection:
+    """Return a connection to the database that the URL names, or to another `database` of the same server."""
     import psycopg
 
     try:
-        return psycopg.connect(url, autocommit=True)
+        return psycopg.connect(url, autocommit=True, dbname=database)
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())
         raise EmbeddedServerError(
@@ -71,5 +71,5 @@ def _update_timescaledb(connection: Connection) -> None:
 
 
 def _take_from_public(connection: Connection) -> None:
-    for routine, _ in connection.execute(query("warehouse", "open_to_public").text.encode()).fetchall():
+    for routine, _ in connection.execute(open_to_public().encode()).fetchall():
         connection.execute(f"REVOKE EXECUTE ON ROUTINE {routine} FROM PUBLIC".encode())

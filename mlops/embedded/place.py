@@ -21,10 +21,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops.embedded.failures import explained
+from mlops.embedded.ownership import others_only_read, require_own_folder
+from mlops.embedded.progress import Progress
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded.failures import explained
-from mlops.warehouse.embedded.ownership import others_only_read, require_own_folder
-from mlops.warehouse.embedded.progress import Progress
 
 ADMIN = "forecastle"
 """The login that owns everything on the embedded server, and the name of the database."""

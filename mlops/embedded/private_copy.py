@@ -15,17 +15,18 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from mlops.embedded.account import Account
+from mlops.embedded.apt import Apt
+from mlops.embedded.failures import explained, failed
+from mlops.embedded.ownership import others_only_read
+from mlops.embedded.place import locked
+from mlops.embedded.programs import Programs, programs_in
+from mlops.embedded.progress import Progress
 from mlops.exceptions import EmbeddedServerError
-from mlops.warehouse.embedded.account import Account
-from mlops.warehouse.embedded.apt import Apt
-from mlops.warehouse.embedded.failures import explained, failed
-from mlops.warehouse.embedded.ownership import others_only_read
-from mlops.warehouse.embedded.place import locked
-from mlops.warehouse.embedded.programs import Programs, programs_in
-from mlops.warehouse.embedded.progress import Progress
 
 MAJOR = 17
 SUITE = "trixie"
@@ -101,6 +102,38 @@ def fetch(home: Path, account: Account, progress: Progress) -> Programs:
         return made
 
 
+def point_at_place(home: Path, account: Account, progress: Progress) -> None:
+    """Let a private copy that was moved to `home` run there; where that fails, `fetch` makes a new one.
+
+    The programs name their loader by its path. They are changed in a copy, since some of them may be running.
+    """
+    root = home / "programs"
+    with (
+        locked(home / "programs.lock", progress),
+        suppress(OSError, ValueError, EmbeddedServerError),
+        others_only_read(),
+    ):
+        mark = json.loads((root / "forecastle.json").read_text("utf-8"))
+        if mark.get("root") == str(root):
+            return
+        found = (one for one in ARCHITECTURES.values() if (root / "usr" / "lib" / one.triplet / one.loader).exists())
+        architecture = next(found, None)
+        if architecture is None:
+            return
+        progress("Moving the private copy of PostgreSQL", None)
+        work = Path(tempfile.mkdtemp(prefix="programs.new-", dir=home))
+        try:
+            copy = work / "root"
+            shutil.copytree(root, copy, symlinks=True)
+            _point_at_loader(copy, root, architecture, _patchelf())
+            (copy / "forecastle.json").write_text(json.dumps(mark | {"root": str(root)}, indent=1), encoding="utf-8")
+            _checked(["sync", "-f", copy], "The private copy could not be written", work)
+            root.rename(work / "old")
+            copy.rename(root)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
 def _build(work: Path, place: Path, account: Account, progress: Progress) -> None:
     """Make the copy in `work`, then put it in `place`."""
     patchelf = _patchelf()
@@ -149,11 +182,15 @@ def _point_at_own_libraries(root: Path, place: Path, architecture: Architecture,
     """Set the loader (by its final path) and the library path (relative, so that any character may be in a path)."""
     programs, libraries = _programs_folder(root), root / "usr" / "lib" / architecture.triplet
     own = programs.parent / "lib"
-    loader = place / "usr" / "lib" / architecture.triplet / architecture.loader
-    _checked([patchelf, "--set-interpreter", loader, *_elf(programs)], "patchelf failed", root)
+    _point_at_loader(root, place, architecture, patchelf)
     for folder in (programs, own, libraries):
         origin = "$ORIGIN" if folder == libraries else f"$ORIGIN/{os.path.relpath(libraries, folder)}"
         _checked([patchelf, "--set-rpath", origin, *_elf(folder)], "patchelf failed", root)
+
+
+def _point_at_loader(root: Path, place: Path, architecture: Architecture, patchelf: Path) -> None:
+    loader = place / "usr" / "lib" / architecture.triplet / architecture.loader
+    _checked([patchelf, "--set-interpreter", loader, *_elf(_programs_folder(root))], "patchelf failed", root)
 
 
 def _elf(folder: Path) -> list[Path]:
