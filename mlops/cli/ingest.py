@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, DatabaseUrl
 from mlops.domain import DAILY
@@ -198,3 +199,6 @@ def _say(ingested: Ingested, *, as_json: bool, ignored: Sequence[str] = ()) -> N
     counts = ingested.counts
     parts = ", ".join(f"{counts[name]} {name}" for name in ("new", "changed", "unchanged", "rejected"))
     typer.echo(f"{ingested.read} read: {parts}")
+
+
+COMMAND = Command("ingest", 20, ingest_app)

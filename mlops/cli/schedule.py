@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlops import clock
+from mlops.cli.command import Command
 from mlops.cli.connect import named_url, open_as_worker, open_warehouse, settings
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
 
@@ -158,3 +159,6 @@ def _say(what: str, done: float | None) -> None:
 
     if done is None:
         logging.getLogger("forecastle.daemon").info("%s", what)
+
+
+COMMAND = Command("schedule", 110, schedule_app)
