@@ -30,7 +30,7 @@ DAYS = "2012-12-03", "2013-01-31", "2013-02-28"
 
 def block(file: str) -> str:
     """Return the block of the pages that stands below the name of `file`."""
-    found = re.search(rf"`{re.escape(file)}`(?:, which[^\n]*)?:\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
+    found = re.search(rf"`{re.escape(file)}`(?:, (?:which|in)[^\n]*)?:\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
     assert found, file
     return found[1]
 
@@ -283,3 +283,25 @@ def test_a_command_is_one_module(featured: Warehouse, scratch: Path) -> None:
     query = "SELECT to_char(max(known_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') FROM market.bars"
     [(newest,)] = rows(featured, query)
     assert forecastle(scratch, featured, ("newest",)) == f"d1: {newest} UTC\n"
+
+
+def test_a_job_is_one_module_and_its_line(featured: Warehouse, scratch: Path) -> None:
+    module, schedule = "jobs/alerts.py", "jobs/schedule.py"
+    (scratch / module).write_text(block(module), encoding="utf-8")
+    written = (scratch / schedule).read_text(encoding="utf-8")
+    after = '        Scheduled("daily", Crontab(settings.daily_at, "daily"), partial(_daily, settings)),\n'
+    assert written.count(after) == 1
+    added = written.replace(after, after + block(schedule)).replace(
+        "\nfrom jobs.", "\nfrom jobs import alerts\nfrom jobs.", 1
+    )
+    (scratch / schedule).write_text(added, encoding="utf-8")
+    assert changed(scratch) == {module, schedule}
+
+    once = ("schedule", "run", "--once", "alerts", "--as-of", "2013-02-28T23:00:00+00:00")
+    assert "Alerts as of 2013-02-28 23:00 UTC succeeded" in forecastle(scratch, featured, once)
+    query = "SELECT state, error, as_of = '2013-02-28 23:00+00' FROM job_runs WHERE job = 'alerts'"
+    assert rows(featured, query.replace("job_runs", "analytics.job_runs")) == [("succeeded", None, True)]
+    listed = forecastle(scratch, featured, ("schedule", "list"))
+    assert re.search(
+        r"^alerts +0 23 \* \* mon-fri +next .* succeeded as of 2013-02-28 23:00 UTC$", listed, re.MULTILINE
+    )
