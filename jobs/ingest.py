@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,6 +42,19 @@ def from_source(warehouse: Warehouse, as_of: datetime, source: Source) -> Ingest
     """Take in the bars of `source` that were known at `as_of` (UTC)."""
     with job_run(warehouse, "ingest", as_of):
         return ingest_bars(warehouse, source, now=as_of)
+
+
+def typed(
+    warehouse: Warehouse, as_of: datetime, kind: str, ingest: Callable[[], Ingested], on_wait: Callable[[str], None]
+) -> Ingested:
+    """Call `ingest`, which somebody typed at `as_of` (UTC), and return what it returns.
+
+    Its row has `kind` as its subject. The daemon's ingests, which bring what they find, have none; they and this one
+    wait for each other only while rows are written. Another typed one of `kind` is waited for from its beginning to its
+    end, once `on_wait` has been called with who runs it. Raises LockTimeoutError where that does not end.
+    """
+    with job_run(warehouse, "ingest", as_of, kind, on_wait=on_wait):
+        return ingest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlops import clock
 from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, DatabaseUrl
@@ -19,6 +21,7 @@ from mlops.printable import cut, printable
 
 if TYPE_CHECKING:
     from mlops.sources import Ingested, Source
+    from mlops.warehouse import Warehouse
 
 _SHOWN = 8
 """Columns of a file that are named, of those that were not read."""
@@ -97,17 +100,12 @@ def bars(
 
     days = (first.date() if first else None), (last.date() if last else None)
     chosen = _bar_source(file, source, symbols=symbol or [], days=days, timeframe=timeframe, mapped=mapped)
-    with shown_progress() as progress:
-        progress(f"Taking in {chosen.name}", None)
-        with open_warehouse(database_url) as warehouse:
-            ingested = ingest_bars(
-                warehouse,
-                chosen,
-                timeframe=timeframe,
-                exchange=exchange,
-                asset_class=asset_class,
-                timezone=timezone,
-            )
+    ingested = _taken_in(
+        "bars",
+        chosen,
+        partial(ingest_bars, timeframe=timeframe, exchange=exchange, asset_class=asset_class, timezone=timezone),
+        database_url,
+    )
     _say(ingested, as_json=as_json, ignored=chosen.ignored if isinstance(chosen, FileSource) else ())
 
 
@@ -125,11 +123,26 @@ def earnings(
     from mlops.sources import FileSource, ingest_earnings
 
     chosen = FileSource(file, mapping=_mapping(mapped), symbol=symbol)
+    ingested = _taken_in("earnings", chosen, ingest_earnings, database_url)
+    _say(ingested, as_json=as_json, ignored=chosen.ignored)
+
+
+def _taken_in(
+    kind: str, chosen: Source, ingest: Callable[[Warehouse, Source], Ingested], database_url: str | None
+) -> Ingested:
+    """Take `chosen` in by `ingest` as a job, and show what goes on meanwhile."""
+    from jobs.ingest import typed
+
     with shown_progress() as progress:
         progress(f"Taking in {chosen.name}", None)
         with open_warehouse(database_url) as warehouse:
-            ingested = ingest_earnings(warehouse, chosen)
-    _say(ingested, as_json=as_json, ignored=chosen.ignored)
+            return typed(
+                warehouse,
+                clock.now(),
+                kind,
+                partial(ingest, warehouse, chosen),
+                lambda holder: progress(f"Waiting until {holder} has taken in its {kind}", None),
+            )
 
 
 def _bar_source(
