@@ -8,9 +8,11 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.main
+from typer.core import TyperGroup
 
 from mlops import clock
 from mlops.cli.command import Command
@@ -20,13 +22,35 @@ from mlops.domain import DAILY
 from mlops.printable import cut, printable
 
 if TYPE_CHECKING:
-    from mlops.sources import Ingested, Source
+    from mlops.sources import Ingested, Kind, Source
     from mlops.warehouse import Warehouse
 
 _SHOWN = 8
 """Columns of a file that are named, of those that were not read."""
 
-ingest_app = typer.Typer(name="ingest", help="Market data: take bars and earnings in.", no_args_is_help=True)
+
+class _WithKinds(TyperGroup):
+    """Beside the commands that are written here, it has one for each kind of rows: looked for when it is asked."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - Typer hides the type
+        """Return the names of the commands."""
+        from mlops.sources import kinds
+
+        return [*super().list_commands(ctx), *kinds()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401 - Typer hides the type
+        """Return the command of that name, None where there is none."""
+        from mlops.sources import kinds
+
+        found = super().get_command(ctx, cmd_name)
+        if found is not None or cmd_name not in kinds():
+            return found
+        return typer.main.get_command(_command_of(kinds()[cmd_name]))
+
+
+ingest_app = typer.Typer(
+    name="ingest", cls=_WithKinds, help="Market data: take bars in, earnings, lists of symbols.", no_args_is_help=True
+)
 
 
 class Elsewhere(StrEnum):
@@ -52,7 +76,7 @@ Symbols = Annotated[
 
 @ingest_app.callback()
 def ingest() -> None:
-    """Market data: take bars and earnings in."""
+    """Market data: take bars in, earnings, lists of symbols."""
 
 
 @ingest_app.command()
@@ -109,22 +133,30 @@ def bars(
     _say(ingested, as_json=as_json, ignored=chosen.ignored if isinstance(chosen, FileSource) else ())
 
 
-@ingest_app.command()
-def earnings(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet or CSV: symbol, date, EPS, pre or post.")],
-    symbol: Annotated[
-        str | None, typer.Option("--symbol", metavar="TICKER", help="The symbol of a file without such a column.")
-    ] = None,
-    mapped: Mapped = None,
-    database_url: DatabaseUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take earnings announcements in, of symbols that have bars."""
-    from mlops.sources import FileSource, ingest_earnings
+def _command_of(kind: Kind) -> typer.Typer:
+    """Return the command that takes rows of `kind` in."""
+    name = kind.layout.kind
 
-    chosen = FileSource(file, mapping=_mapping(mapped), symbol=symbol)
-    ingested = _taken_in("earnings", chosen, ingest_earnings, database_url)
-    _say(ingested, as_json=as_json, ignored=chosen.ignored)
+    def take_in(
+        file: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet or CSV (also .csv.gz).")],
+        symbol: Annotated[
+            str | None, typer.Option("--symbol", metavar="TICKER", help="The symbol of a file without such a column.")
+        ] = None,
+        mapped: Mapped = None,
+        database_url: DatabaseUrl = None,
+        as_json: AsJson = False,
+    ) -> None:
+        from mlops.sources import FileSource
+
+        chosen = FileSource(file, mapping=_mapping(mapped), symbol=symbol)
+        _say(_taken_in(name, chosen, kind.ingest, database_url), as_json=as_json, ignored=chosen.ignored)
+
+    alone = typer.Typer(add_completion=False)
+    needed = ", ".join(each.name for each in kind.layout.fields if each.required)
+    more = ", ".join(each.name for each in kind.layout.fields if not each.required)
+    fields = f"A row has {needed}" + (f", and where the file has them {more}." if more else ".")
+    alone.command(name, help=f"{kind.help}\n\n{fields}")(take_in)
+    return alone
 
 
 def _taken_in(
