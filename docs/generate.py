@@ -42,8 +42,8 @@ def commands() -> str:
 def _command(command: TyperGroup | TyperCommand, path: str) -> list[str]:
     parts = []
     if isinstance(command, TyperGroup):
-        for name in command.commands:
-            parts.extend(_command(command.commands[name], f"{path} {name}"))
+        for name in command.list_commands(None):
+            parts.extend(_command(command.get_command(None, name), f"{path} {name}"))
         return parts
     arguments = [p for p in command.params if isinstance(p, TyperArgument)]
     options = [p for p in command.params if isinstance(p, TyperOption) and not p.hidden and p.name != "help"]

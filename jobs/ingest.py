@@ -1,16 +1,17 @@
 """The ingest job: take in what a source has, or every file that lies in the inbox.
 
-A file in the inbox is named `bars_<timeframe>_*` or `earnings_*`; others are left alone. One that was taken in moves to
-`done/`, one that was refused to `refused/`, beside a text that says why. One with rows that are not known yet, such as
-today's bars before the close, stays with a text beside it: what is known is taken in, and the rest when it is known.
-A crash between taking in and moving is harmless: a file taken in twice changes nothing.
+A file in the inbox is named `bars_<timeframe>_*`, or after another kind of rows, such as `earnings_*`; others are left
+alone. One that was taken in moves to `done/`, one that was refused to `refused/`, beside a text that says why. One with
+rows that are not known yet, such as today's bars before the close, stays with a text beside it: what is known is taken
+in, and the rest when it is known. A crash between taking in and moving is harmless: a file taken in twice changes
+nothing.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from mlops import clock
 from mlops.domain import IngestCounts
 from mlops.exceptions import FilesRefusedError, ForecastleError, SettingsError, SourceError, TimeframeError
 from mlops.printable import cut, printable
-from mlops.sources import Ingested, Source, ingest_bars, ingest_earnings, require_terms
+from mlops.sources import Ingested, Source, ingest_bars, kinds, require_terms
 from mlops.sources.inbox import DONE, REFUSED, Inbox, InboxFile
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import job_run
@@ -32,7 +33,8 @@ WAITS = timedelta(days=7)
 """What is known within this time makes its file wait, a weekend and a holiday included; a later date is a mistake."""
 
 _NAME = re.compile(
-    r"(?:bars_(?P<timeframe>[a-z]+[0-9]+)|earnings)(?:[_.].*)?\.(?:csv|csv\.gz|parquet)", re.IGNORECASE | re.DOTALL
+    rf"(?:bars_(?P<timeframe>[a-z]+[0-9]+)|(?P<kind>{'|'.join(kinds())}))(?:[_.].*)?\.(?:csv|csv\.gz|parquet)",
+    re.IGNORECASE | re.DOTALL,
 )
 _LIKE_DATA = re.compile(r".*\.(?:csv|csv\.gz|parquet|pq)", re.IGNORECASE | re.DOTALL)
 _NAMES_SHOWN = 10
@@ -42,6 +44,19 @@ def from_source(warehouse: Warehouse, as_of: datetime, source: Source) -> Ingest
     """Take in the bars of `source` that were known at `as_of` (UTC)."""
     with job_run(warehouse, "ingest", as_of):
         return ingest_bars(warehouse, source, now=as_of)
+
+
+def typed(
+    warehouse: Warehouse, as_of: datetime, kind: str, ingest: Callable[[], Ingested], on_wait: Callable[[str], None]
+) -> Ingested:
+    """Call `ingest`, which somebody typed at `as_of` (UTC), and return what it returns.
+
+    Its row has `kind` as its subject. The daemon's ingests, which bring what they find, have none; they and this one
+    wait for each other only while rows are written. Another typed one of `kind` is waited for from its beginning to its
+    end, once `on_wait` has been called with who runs it. Raises LockTimeoutError where that does not end.
+    """
+    with job_run(warehouse, "ingest", as_of, kind, on_wait=on_wait):
+        return ingest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,7 @@ def from_inbox(warehouse: Warehouse, as_of: datetime, inbox: Path, unsaid: Unsai
         for file in opened.files():
             name = _NAME.fullmatch(file.name)
             if name is not None:
-                _take_in(warehouse, as_of, file, name["timeframe"], unsaid=said, seen=seen)
+                _take_in(warehouse, as_of, file, name, unsaid=said, seen=seen)
             elif _LIKE_DATA.fullmatch(file.name):
                 seen.misnamed.append(file.shown)
         seen.complain()
@@ -110,11 +125,11 @@ def _require_usable(unsaid: Unsaid) -> None:
 
 
 def _take_in(
-    warehouse: Warehouse, as_of: datetime, file: InboxFile, timeframe: str | None, *, unsaid: Unsaid, seen: _Seen
+    warehouse: Warehouse, as_of: datetime, file: InboxFile, name: re.Match[str], *, unsaid: Unsaid, seen: _Seen
 ) -> None:
     """Take one file in, and put it where it belongs then."""
     try:
-        ingested = _ingest(warehouse, as_of, file, timeframe, unsaid)
+        ingested = _ingest(warehouse, as_of, file, name, unsaid)
     except (SourceError, TimeframeError) as error:
         _refuse(file, str(error), seen)
         return
@@ -138,15 +153,16 @@ def _take_in(
         _put_away(file, DONE, seen)
 
 
-def _ingest(warehouse: Warehouse, as_of: datetime, file: InboxFile, timeframe: str | None, unsaid: Unsaid) -> Ingested:
+def _ingest(warehouse: Warehouse, as_of: datetime, file: InboxFile, name: re.Match[str], unsaid: Unsaid) -> Ingested:
     # A run for the past must not take for a mistake what is known today
     waits_until = max(as_of, clock.now()) + WAITS
-    if timeframe is None:
-        return ingest_earnings(warehouse, file.source(), now=as_of, waits_until=waits_until)
+    if name["kind"] is not None:
+        kind = kinds()[name["kind"].lower()]
+        return kind.ingest(warehouse, file.source(), now=as_of, waits_until=waits_until)
     return ingest_bars(
         warehouse,
         file.source(),
-        timeframe=timeframe.lower(),
+        timeframe=name["timeframe"].lower(),
         now=as_of,
         waits_until=waits_until,
         **asdict(unsaid),

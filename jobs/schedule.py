@@ -1,6 +1,6 @@
 """What the daemon runs and when: the jobs that are due by the clock, and what each of them is about.
 
-To add one, write its file in `jobs/` and a line here.
+To add one, write its file in `jobs/` and a line in `scheduled_jobs`.
 """
 
 from __future__ import annotations

@@ -56,6 +56,8 @@ class NotMigratedError(WarehouseError):
 class LockTimeoutError(WarehouseError):
     """Somebody else is at the same work and does not end. Wait for it, or end it, and run the command again."""
 
+    holder: str = "another process"
+
 
 class EmbeddedServerError(WarehouseError):
     """The embedded TimescaleDB cannot run. Its log says more; FORECASTLE_DATABASE_URL names another server."""

@@ -92,8 +92,8 @@ class Settings(BaseSettings):
     )
     inbox: PathSetting | None = Field(
         default=None,
-        description="Folder from which the daily job takes bars_d1_*.csv, .csv.gz or .parquet, and earnings_*; other "
-        "files in it are left alone.",
+        description="Folder from which the daily job takes bars_d1_*.csv, .csv.gz or .parquet, and earnings_* and "
+        "universes_*; other files in it are left alone.",
     )
     inbox_timezone: str | None = Field(
         default=None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
 from mlops.domain import DAILY
@@ -90,3 +91,6 @@ def _show(findings: CheckFindings) -> None:
 def _symbols(result: CheckResult) -> str:
     n = len(result.symbols_at_fault)
     return f", of {n:,} symbol{'' if n == 1 else 's'}" if n else ""
+
+
+COMMAND = Command("check", 40, check)

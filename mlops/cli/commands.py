@@ -1,43 +1,31 @@
-"""All commands, put together. Importing this loads no library heavier than Typer."""
+"""All commands, put together: each module of this package that declares one (see `command`) is found.
+
+Importing this loads no library heavier than Typer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from mlops.cli.check import check
+import mlops.cli
+from mlops.cli.command import Command
 from mlops.cli.connect import show_progress
-from mlops.cli.db import db_app
-from mlops.cli.demo import demo
-from mlops.cli.drift import drift
-from mlops.cli.features import features_app
-from mlops.cli.forecast import forecast
-from mlops.cli.ingest import ingest_app
-from mlops.cli.init import init
-from mlops.cli.models import models_app
-from mlops.cli.outcomes import outcomes
-from mlops.cli.schedule import schedule_app
-from mlops.cli.train import train
 
-# Those with subcommands and those without, in the order of the data, as `--help` lists them.
-_COMMANDS: dict[str, typer.Typer | Callable[..., None]] = {
-    "db": db_app,
-    "ingest": ingest_app,
-    "features": features_app,
-    "check": check,
-    "init": init,
-    "train": train,
-    "models": models_app,
-    "forecast": forecast,
-    "outcomes": outcomes,
-    "drift": drift,
-    "schedule": schedule_app,
-    "demo": demo,
-}
-ORDER = tuple(_COMMANDS)
+
+def _declared() -> list[Command]:
+    """Return what the modules of this package declare, in the order of the data, as `--help` lists it."""
+    modules = (import_module(f"mlops.cli.{each.name}") for each in iter_modules(mlops.cli.__path__))
+    found: list[Command] = [module.COMMAND for module in modules if hasattr(module, "COMMAND")]
+    return sorted(found, key=lambda command: (command.place, command.name))
+
+
+_COMMANDS = _declared()
+ORDER = tuple(command.name for command in _COMMANDS)
 
 
 class _InOrder(TyperGroup):
@@ -83,8 +71,8 @@ def _of_the_whole(
         log_to_stderr()
 
 
-for _name, _command in _COMMANDS.items():
-    if isinstance(_command, typer.Typer):
-        app.add_typer(_command, name=_name)
+for _command in _COMMANDS:
+    if isinstance(_command.does, typer.Typer):
+        app.add_typer(_command.does, name=_command.name)
     else:
-        app.command(_name)(_command)
+        app.command(_command.name)(_command.does)

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from mlops.cli.command import Command
 from mlops.cli.connect import named_url, open_warehouse, resolve_url, set_up, settings, shown_progress
 from mlops.cli.options import AsJson, DatabaseUrl
 from mlops.domain import Role
@@ -252,3 +253,6 @@ def _become_psql(program: Path, url: str, arguments: list[str]) -> NoReturn:
         parsed = parsed._replace(password=None)
     plain = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
     os.execve(program, [str(program), *arguments, "--dbname", plain], environment)  # noqa: S606
+
+
+COMMAND = Command("db", 10, db_app)

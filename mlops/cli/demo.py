@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mlops.cli.command import Command
 from mlops.cli.connect import named_url, resolve_url, shown_progress
 from mlops.cli.options import DatabaseUrl
 from mlops.cli.plain import plain
@@ -86,3 +87,6 @@ def _show(console: Console, warehouse: Warehouse, title: str, query: str) -> Non
     console.print(statement, style="dim", markup=False, highlight=False, soft_wrap=True)
     if not table.row_count:
         typer.echo("(no rows)")
+
+
+COMMAND = Command("demo", 120, demo)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
 from mlops.cli.plain import plain
@@ -88,3 +89,6 @@ def _styled(state: str) -> Text:
     text = plain(state)
     text.stylize(_STYLES.get(state, ""))
     return text
+
+
+COMMAND = Command("drift", 100, drift)

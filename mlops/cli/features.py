@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mlops import clock
+from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, DatabaseUrl
 
@@ -40,3 +41,6 @@ def build(
     for model in result.models:
         if model.rows is not None:
             typer.echo(f"{model.name}: {model.rows:,} rows written in {model.seconds:.1f} s")
+
+
+COMMAND = Command("features", 30, features_app)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
 from mlops.cli.plain import plain
@@ -209,3 +210,6 @@ def _as_data(
             for each in forecasts
         ],
     }
+
+
+COMMAND = Command("forecast", 80, forecast)

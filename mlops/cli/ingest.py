@@ -3,26 +3,54 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.main
+from typer.core import TyperGroup
 
+from mlops import clock
+from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse, shown_progress
 from mlops.cli.options import AsJson, DatabaseUrl
 from mlops.domain import DAILY
 from mlops.printable import cut, printable
 
 if TYPE_CHECKING:
-    from mlops.sources import Ingested, Source
+    from mlops.sources import Ingested, Kind, Source
+    from mlops.warehouse import Warehouse
 
 _SHOWN = 8
 """Columns of a file that are named, of those that were not read."""
 
-ingest_app = typer.Typer(name="ingest", help="Market data: take bars and earnings in.", no_args_is_help=True)
+
+class _WithKinds(TyperGroup):
+    """Beside the commands that are written here, it has one for each kind of rows: looked for when it is asked."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - Typer hides the type
+        """Return the names of the commands."""
+        from mlops.sources import kinds
+
+        return [*super().list_commands(ctx), *kinds()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401 - Typer hides the type
+        """Return the command of that name, None where there is none."""
+        from mlops.sources import kinds
+
+        found = super().get_command(ctx, cmd_name)
+        if found is not None or cmd_name not in kinds():
+            return found
+        return typer.main.get_command(_command_of(kinds()[cmd_name]))
+
+
+ingest_app = typer.Typer(
+    name="ingest", cls=_WithKinds, help="Market data: take bars in, earnings, lists of symbols.", no_args_is_help=True
+)
 
 
 class Elsewhere(StrEnum):
@@ -48,7 +76,7 @@ Symbols = Annotated[
 
 @ingest_app.callback()
 def ingest() -> None:
-    """Market data: take bars and earnings in."""
+    """Market data: take bars in, earnings, lists of symbols."""
 
 
 @ingest_app.command()
@@ -96,39 +124,57 @@ def bars(
 
     days = (first.date() if first else None), (last.date() if last else None)
     chosen = _bar_source(file, source, symbols=symbol or [], days=days, timeframe=timeframe, mapped=mapped)
-    with shown_progress() as progress:
-        progress(f"Taking in {chosen.name}", None)
-        with open_warehouse(database_url) as warehouse:
-            ingested = ingest_bars(
-                warehouse,
-                chosen,
-                timeframe=timeframe,
-                exchange=exchange,
-                asset_class=asset_class,
-                timezone=timezone,
-            )
+    ingested = _taken_in(
+        "bars",
+        chosen,
+        partial(ingest_bars, timeframe=timeframe, exchange=exchange, asset_class=asset_class, timezone=timezone),
+        database_url,
+    )
     _say(ingested, as_json=as_json, ignored=chosen.ignored if isinstance(chosen, FileSource) else ())
 
 
-@ingest_app.command()
-def earnings(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet or CSV: symbol, date, EPS, pre or post.")],
-    symbol: Annotated[
-        str | None, typer.Option("--symbol", metavar="TICKER", help="The symbol of a file without such a column.")
-    ] = None,
-    mapped: Mapped = None,
-    database_url: DatabaseUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take earnings announcements in, of symbols that have bars."""
-    from mlops.sources import FileSource, ingest_earnings
+def _command_of(kind: Kind) -> typer.Typer:
+    """Return the command that takes rows of `kind` in."""
+    name = kind.layout.kind
 
-    chosen = FileSource(file, mapping=_mapping(mapped), symbol=symbol)
+    def take_in(
+        file: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet or CSV (also .csv.gz).")],
+        symbol: Annotated[
+            str | None, typer.Option("--symbol", metavar="TICKER", help="The symbol of a file without such a column.")
+        ] = None,
+        mapped: Mapped = None,
+        database_url: DatabaseUrl = None,
+        as_json: AsJson = False,
+    ) -> None:
+        from mlops.sources import FileSource
+
+        chosen = FileSource(file, mapping=_mapping(mapped), symbol=symbol)
+        _say(_taken_in(name, chosen, kind.ingest, database_url), as_json=as_json, ignored=chosen.ignored)
+
+    alone = typer.Typer(add_completion=False)
+    needed = ", ".join(each.name for each in kind.layout.fields if each.required)
+    more = ", ".join(each.name for each in kind.layout.fields if not each.required)
+    fields = f"A row has {needed}" + (f", and where the file has them {more}." if more else ".")
+    alone.command(name, help=f"{kind.help}\n\n{fields}")(take_in)
+    return alone
+
+
+def _taken_in(
+    kind: str, chosen: Source, ingest: Callable[[Warehouse, Source], Ingested], database_url: str | None
+) -> Ingested:
+    """Take `chosen` in by `ingest` as a job, and show what goes on meanwhile."""
+    from jobs.ingest import typed
+
     with shown_progress() as progress:
         progress(f"Taking in {chosen.name}", None)
         with open_warehouse(database_url) as warehouse:
-            ingested = ingest_earnings(warehouse, chosen)
-    _say(ingested, as_json=as_json, ignored=chosen.ignored)
+            return typed(
+                warehouse,
+                clock.now(),
+                kind,
+                partial(ingest, warehouse, chosen),
+                lambda holder: progress(f"Waiting until {holder} has taken in its {kind}", None),
+            )
 
 
 def _bar_source(
@@ -198,3 +244,6 @@ def _say(ingested: Ingested, *, as_json: bool, ignored: Sequence[str] = ()) -> N
     counts = ingested.counts
     parts = ", ".join(f"{counts[name]} {name}" for name in ("new", "changed", "unchanged", "rejected"))
     typer.echo(f"{ingested.read} read: {parts}")
+
+
+COMMAND = Command("ingest", 20, ingest_app)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse
 from mlops.cli.options import DatabaseUrl
 from mlops.domain import DAILY
@@ -55,3 +56,6 @@ def init(
     except OSError as error:
         raise SpecError(f"{file} cannot be written: {error.strerror}. Run it in a folder that is yours.") from error
     typer.echo(f"{file} is written. `forecastle train {name}` trains it; its first version waits in staging.")
+
+
+COMMAND = Command("init", 50, init)

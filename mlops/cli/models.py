@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse
 from mlops.cli.options import AsJson, DatabaseUrl
 from mlops.cli.plain import plain
@@ -294,3 +295,6 @@ def _as_data(version: Version) -> dict[str, Any]:
     data = asdict(version)
     del data["name"]
     return {"model": version.name.model, "version": version.name.version, **data}
+
+
+COMMAND = Command("models", 70, models_app)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
 from mlops.cli.plain import plain
@@ -72,3 +73,6 @@ def _show_table(accuracy: Sequence[Row[Any]]) -> None:
             *(f"{100 * value:.1f}" for value in (row.directional_accuracy, row.majority_accuracy, row.coverage_80)),
         )
     Console().print(table)
+
+
+COMMAND = Command("outcomes", 90, outcomes)

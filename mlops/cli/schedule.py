@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlops import clock
+from mlops.cli.command import Command
 from mlops.cli.connect import named_url, open_as_worker, open_warehouse, settings
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
 
@@ -24,23 +24,32 @@ schedule_app = typer.Typer(
 )
 
 
-class JobName(StrEnum):
-    """What the daemon runs."""
+def _names() -> list[str]:
+    """Return the names of the jobs, for the shell to complete."""
+    from jobs.schedule import scheduled_jobs
 
-    DAILY = "daily"
-    RETRAIN = "retrain"
+    return [job.name for job in scheduled_jobs(settings())]
 
 
 @schedule_app.command("run")
 def run_schedule(
     database_url: DatabaseUrl = None,
     once: Annotated[
-        JobName | None, typer.Option("--once", help="Run this job now, in the foreground, and end.")
+        str | None,
+        typer.Option(
+            "--once",
+            metavar="JOB",
+            help="Run this job (daily, retrain; schedule list has all) now, in the foreground, and end.",
+            autocompletion=_names,
+        ),
     ] = None,
-    at_once: Annotated[JobName | None, typer.Option("--at-once", help="Run this job right away, then go on.")] = None,
+    at_once: Annotated[
+        str | None,
+        typer.Option("--at-once", metavar="JOB", help="Run this job right away, then go on.", autocompletion=_names),
+    ] = None,
     as_of: AsOf = None,
 ) -> None:
-    """Run the daily way and the monthly retrain when they are due, until SIGTERM.
+    """Run the daily way, the monthly retrain and what else `schedule list` shows when they are due, until SIGTERM.
 
     A run is as of the moment at which it was due. What was due while the daemon was down: the newest run is made, those
     before it are marked as missed in job_runs; `--once daily --as-of TIME` makes one up. Where the database or a source
@@ -58,7 +67,9 @@ def run_schedule(
 
     log_to_stderr()
     schedule = scheduled_jobs(settings())
-    if once is None:
+    named = _job_named(once, schedule, "--once")
+    _job_named(at_once, schedule, "--at-once")
+    if named is None:
         run_daemon(schedule, lambda: open_as_worker(database_url, _say), at_once=at_once)
         return
     from mlops.warehouse.bookkeeping import job_run, steps_of
@@ -68,13 +79,13 @@ def run_schedule(
     with open_as_worker(database_url, _say) as warehouse:
         require_current(warehouse)
         began = clock.now()
-        with job_run(warehouse, once, moment):
-            next(job for job in schedule if job.name == once).run(warehouse, moment)
-        steps = [step for step in steps_of(warehouse, moment, began) if step.job != once]
+        with job_run(warehouse, named.name, moment):
+            named.run(warehouse, moment)
+        steps = [step for step in steps_of(warehouse, moment, began) if step.job != named.name]
     took = (clock.now() - began).total_seconds()
     told = ", ".join(f"{step.job}{' ' if step.subject else ''}{step.subject} {step.seconds:.1f} s" for step in steps)
     typer.echo(
-        f"{once.capitalize()} as of {moment:%Y-%m-%d %H:%M} UTC succeeded in {took:.1f} s"
+        f"{named.name.capitalize()} as of {moment:%Y-%m-%d %H:%M} UTC succeeded in {took:.1f} s"
         + (f": {told}." if told else ".")
     )
 
@@ -130,6 +141,18 @@ def run_daemon(
     daemon.run([*first, *keepers], now, longest_sleep or daemon.LONGEST_SLEEP)
 
 
+def _job_named(name: str | None, schedule: list[Scheduled], option: str) -> Scheduled | None:
+    """Return the job that an option names; None where it is not given. One that there is not ends with status 2."""
+    if name is None:
+        return None
+    for job in schedule:
+        if job.name == name:
+            return job
+    raise typer.BadParameter(
+        f"There is no job {name!r}. There are {', '.join(job.name for job in schedule)}.", param_hint=option
+    )
+
+
 def _past(database_url: str | None) -> dict[str, dict[str, Any]]:
     """Return what is known of the runs of each job; nothing where there is no database yet, or none that answers."""
     from mlops.embedded import embedded_server
@@ -158,3 +181,6 @@ def _say(what: str, done: float | None) -> None:
 
     if done is None:
         logging.getLogger("forecastle.daemon").info("%s", what)
+
+
+COMMAND = Command("schedule", 110, schedule_app)

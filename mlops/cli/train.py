@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlops.cli.command import Command
 from mlops.cli.connect import open_warehouse, progress_console
 from mlops.cli.options import AsJson, AsOf, DatabaseUrl
 
@@ -157,3 +158,6 @@ def _shown_progress() -> Iterator[Progress]:
             bar.update(task, description=_STEPS.get(what, what), completed=done, total=total)
 
         yield show_step
+
+
+COMMAND = Command("train", 60, train)

@@ -1,13 +1,14 @@
 """Sources: where market data comes from, and its way into `market.*`.
 
 A source is anything with a name that yields batches of rows (`Source`): a file, the sample package, Yahoo Finance.
-`ingest_bars` and `ingest_earnings` take one into the warehouse.
+`ingest_bars` takes one into the warehouse as bars, and each of `kinds` as rows of that kind, such as earnings.
 """
 
 from mlops.sources.bars import ingest_bars
 from mlops.sources.earnings import ingest_earnings
 from mlops.sources.files import FileSource
 from mlops.sources.ingested import Ingested
+from mlops.sources.kinds import Kind, kinds
 from mlops.sources.layout import BARS, EARNINGS, Batch, Layout, Source
 from mlops.sources.sample import SampleSource
 from mlops.sources.terms import require_terms
@@ -19,11 +20,13 @@ __all__ = [
     "Batch",
     "FileSource",
     "Ingested",
+    "Kind",
     "Layout",
     "SampleSource",
     "Source",
     "YahooSource",
     "ingest_bars",
     "ingest_earnings",
+    "kinds",
     "require_terms",
 ]

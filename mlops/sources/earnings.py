@@ -11,6 +11,7 @@ from mlops import clock
 from mlops.exceptions import SourceError
 from mlops.sources.calendars import EARLIEST, extend_sessions
 from mlops.sources.ingested import NOT_YET, Ingested, Ticket, Waiting, record_ingest
+from mlops.sources.kinds import Kind
 from mlops.sources.layout import EARNINGS, Batch, Source, first_taken, readable
 from mlops.sources.rejections import Rejections, refuse_if_mostly_rejected, save_rejections
 from mlops.sources.values import name_error, read_moments, read_numbers, read_text
@@ -83,6 +84,9 @@ def ingest_earnings(
             sha256=source.sha256,
             waiting=waiting,
         )
+
+
+KIND = Kind(EARNINGS, "Take earnings announcements in, of symbols that have bars.", ingest_earnings)
 
 
 class _Staging:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Executable
 
 from mlops.domain import IngestCounts
 from mlops.warehouse import sql
@@ -15,7 +15,9 @@ from mlops.warehouse import sql
 NOT_YET = "not known yet"
 """The reason of a row that is left out without being rejected: its source will be ingested again."""
 
-IN_THE_FUTURE = frozenset({"the bar is in the future", "the release is in the future"})
+IN_THE_FUTURE = frozenset(
+    {"the bar is in the future", "the release is in the future", "it is known only in the future"}
+)
 """The reasons of rows that are rejected today and may be accepted on a later day."""
 
 
@@ -94,10 +96,12 @@ def record_ingest(
     timeframe: str | None = None,
     waiting: Waiting = Waiting(),
     newest: datetime | None = None,
+    file_rejected: Executable | None = None,
 ) -> Ingested:
     """Write the ingest into market.ingests and its rejected rows into market.rejects; return what it did.
 
-    `rejected` counts the rows that wait, too. Nothing is written of an ingest of which all rows wait.
+    `file_rejected` keeps the rejected rows; without it the query of the ticket's kind does. `rejected` counts the rows
+    that wait, too. Nothing is written of an ingest of which all rows wait.
     """
     reasons = {row.reason: row.n for row in connection.execute(sql("sources", "count_reasons"))}
     reasons.pop(NOT_YET, None)
@@ -119,5 +123,6 @@ def record_ingest(
     about = ticket.parameters | ingested.counts | {"sha256": sha256, "timeframe": timeframe}
     connection.execute(sql("sources", "note_ingest"), about)
     if rejected:
-        connection.execute(sql("sources", f"file_rejected_{ticket.kind}"), about)
+        keep = sql("sources", f"file_rejected_{ticket.kind}") if file_rejected is None else file_rejected
+        connection.execute(keep, about)
     return ingested

@@ -1,4 +1,4 @@
-"""What a row of bars or of earnings is made of, and which of a file's columns holds what.
+"""What a row of bars, or of an event, is made of, and which of a file's columns holds what.
 
 A source hands over batches whose columns have the names given here. Files call them by other names: those are
 recognised without regard to case, blanks and punctuation, or named by the user (`--map close=Last`).
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from mlops.exceptions import DataRefusedError, SourceError
 from mlops.printable import cut
@@ -27,11 +27,16 @@ _SHOWN_COLUMNS, _SHOWN_LENGTH = 20, 40
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a row; `also` are other names that files give it, in lower case without punctuation."""
+    """One field of a row; `also` are other names that files give it, in lower case without punctuation.
+
+    `type` and `key` (whether it is one of the fields that name a row) are for `mlops.sources.events`.
+    """
 
     name: str
     also: tuple[str, ...] = ()
     required: bool = True
+    type: Literal["text", "number", "moment"] = "text"
+    key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ run knows that a row left 'running' is nobody's and closes it as 'abandoned'.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +37,13 @@ class Attempt:
 
 @contextmanager
 def job_run(
-    warehouse: Warehouse, job: str, as_of: datetime, subject: str = "", *, scheduled: bool = False
+    warehouse: Warehouse,
+    job: str,
+    as_of: datetime,
+    subject: str = "",
+    *,
+    scheduled: bool = False,
+    on_wait: Callable[[str], None] | None = None,
 ) -> Iterator[Attempt]:
     """Record one attempt of `job` for `as_of` (UTC) around the block; `scheduled` says that it was due then.
 
@@ -45,11 +51,12 @@ def job_run(
 
     The row ends as 'succeeded', or as 'failed' with the error, which goes on to the caller; no later error of the
     bookkeeping takes its place. Raises JobBusyError, and records nothing, where the same job is
-    running elsewhere for the same subject.
+    running elsewhere for the same subject. With `on_wait` it waits for that one instead, once it has called `on_wait`
+    with who runs it; it raises LockTimeoutError, and records nothing, where that does not end.
     """
     attempt, first = None, None
     try:
-        with warehouse.lock(f"job:{job}:{subject}" if subject else f"job:{job}") as held:
+        with warehouse.lock(f"job:{job}:{subject}" if subject else f"job:{job}", on_wait) as held:
             if not held:
                 named = f"{job} of {subject}" if subject else job
                 raise JobBusyError(

@@ -7,8 +7,8 @@ A `Warehouse` is made where a command or a job starts and is handed on; nothing 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any, Self
 
@@ -90,21 +90,27 @@ class Warehouse:
             yield connection
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[bool]:
+    def lock(self, name: str, on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
         """Hold the lock `name` for the length of the block, across transactions; give False where another holds it.
 
         The lock belongs to a transaction on a connection of its own, so that a worker that is killed lets go of it. The
         server takes a moment to see that the worker is gone; whoever starts in its place waits that moment, and no
-        longer.
+        longer. With `on_wait` it then calls that with who holds the lock, and waits on, for as long as a statement
+        waits; where that is not long enough, it raises LockTimeoutError.
         """
-        with self.begin() as connection:
+        with ExitStack() as stack:
+            connection = stack.enter_context(self.begin())
             connection.execute(text(f"SET LOCAL lock_timeout = {round(_GRACE / timedelta(milliseconds=1))}"))
             try:
                 take_lock(connection, name)
                 held = True
-            except LockTimeoutError:
+            except LockTimeoutError as error:
                 connection.rollback()
                 held = False
+                if on_wait is not None:
+                    on_wait(error.holder)
+                    take_lock(stack.enter_context(self.begin()), name)
+                    held = True
             yield held
 
 

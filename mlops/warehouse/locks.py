@@ -29,9 +29,12 @@ def take_lock(connection: Connection, name: str) -> None:
             raise
         with connection.engine.connect() as another:
             holder = another.execute(sql("warehouse", "lock_holder"), {"name": name}).one_or_none()
+        who = "another process"
+        if holder:
+            who += f" (of {holder.login}, since {holder.since}, server process {holder.pid})"
         raise LockTimeoutError(
-            f"{name} is being worked on by another process"
-            + (f" (of {holder.login}, since {holder.since}, server process {holder.pid})" if holder else "")
-            + ", which does not end. Wait for it, or end it, and run the command again.",
+            f"{name} is being worked on by {who}, which does not end. Wait for it, or end it, and run the command "
+            "again.",
             lock=name,
+            holder=who,
         ) from error

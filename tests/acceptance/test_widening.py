@@ -21,7 +21,7 @@ from mlops.warehouse import Warehouse
 ROOT = Path(__file__).parents[2]
 PAGE = "\n".join(
     (ROOT / "docs/how-to" / page).read_text(encoding="utf-8")
-    for page in ("add-features.md", "add-timeframes-and-labels.md")
+    for page in ("add-features.md", "add-timeframes-and-labels.md", "add-commands-jobs-and-sources.md")
 )
 PACKAGES = ("mlops", "jobs", "migrations", "expectations", "dbt_project", "specs")
 DAYS = "2012-12-03", "2013-01-31", "2013-02-28"
@@ -30,7 +30,7 @@ DAYS = "2012-12-03", "2013-01-31", "2013-02-28"
 
 def block(file: str) -> str:
     """Return the block of the pages that stands below the name of `file`."""
-    found = re.search(rf"`{re.escape(file)}`(?:, which[^\n]*)?:\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
+    found = re.search(rf"`{re.escape(file)}`(?:, (?:which|in)[^\n]*)?:\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
     assert found, file
     return found[1]
 
@@ -59,17 +59,21 @@ for arguments in json.loads(sys.stdin.read()):
 """
 
 
-def forecastle(scratch: Path, warehouse: Warehouse, *commands: tuple[str, ...]) -> None:
-    """Run commands, one after the other, in one process of the copy; the first that fails ends it."""
+def forecastle(scratch: Path, warehouse: Warehouse, *commands: tuple[str, ...], **settings: str) -> str:
+    """Run commands, one after the other, in one process of the copy, and return what they print.
+
+    The first that fails ends it. `settings` are variables of the environment.
+    """
     environment = {
         **os.environ, "PYTHONPATH": str(scratch), "FORECASTLE_HOME": str(scratch / "home"),
-        "FORECASTLE_DATABASE_URL": warehouse.plain_url, "COLUMNS": "200",
+        "FORECASTLE_DATABASE_URL": warehouse.plain_url, "COLUMNS": "200", **settings,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", ONE_AFTER_THE_OTHER], input=json.dumps(commands),
         cwd=scratch, env=environment, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-2000:]} {done.stderr[-2000:]}"
+    return done.stdout
 
 
 def changed(scratch: Path) -> set[str]:
@@ -267,3 +271,37 @@ def test_a_family_is_one_module_and_a_specification(featured: Warehouse, scratch
     assert rows(featured, "SELECT count(*) FROM ml.predictions") == [(10,)]
     assert rows(featured, "SELECT count(*) FROM ml.outcomes") == [(10,)]
     assert rows(featured, "SELECT count(*) > 20 FROM monitoring.feature_drift") == [(True,)]
+
+
+def test_a_command_is_one_module(featured: Warehouse, scratch: Path) -> None:
+    module = "mlops/cli/newest.py"
+    (scratch / module).write_text(block(module), encoding="utf-8")
+    assert changed(scratch) == {module}
+
+    listed = forecastle(scratch, featured, ("--help",))
+    assert re.findall(r"^│ (\w+) ", listed, flags=re.MULTILINE)[:4] == ["db", "ingest", "newest", "features"]
+    query = "SELECT to_char(max(known_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') FROM market.bars"
+    [(newest,)] = rows(featured, query)
+    assert forecastle(scratch, featured, ("newest",)) == f"d1: {newest} UTC\n"
+
+
+def test_a_job_is_one_module_and_its_line(featured: Warehouse, scratch: Path) -> None:
+    module, schedule = "jobs/alerts.py", "jobs/schedule.py"
+    (scratch / module).write_text(block(module), encoding="utf-8")
+    written = (scratch / schedule).read_text(encoding="utf-8")
+    after = '        Scheduled("daily", Crontab(settings.daily_at, "daily"), partial(_daily, settings)),\n'
+    assert written.count(after) == 1
+    added = written.replace(after, after + block(schedule)).replace(
+        "\nfrom jobs.", "\nfrom jobs import alerts\nfrom jobs.", 1
+    )
+    (scratch / schedule).write_text(added, encoding="utf-8")
+    assert changed(scratch) == {module, schedule}
+
+    once = ("schedule", "run", "--once", "alerts", "--as-of", "2013-02-28T23:00:00+00:00")
+    assert "Alerts as of 2013-02-28 23:00 UTC succeeded" in forecastle(scratch, featured, once)
+    query = "SELECT state, error, as_of = '2013-02-28 23:00+00' FROM job_runs WHERE job = 'alerts'"
+    assert rows(featured, query.replace("job_runs", "analytics.job_runs")) == [("succeeded", None, True)]
+    listed = forecastle(scratch, featured, ("schedule", "list"))
+    assert re.search(
+        r"^alerts +0 23 \* \* mon-fri +next .* succeeded as of 2013-02-28 23:00 UTC$", listed, re.MULTILINE
+    )

@@ -70,9 +70,9 @@ def test_the_way_of_a_newcomer(db: Run, home: Path) -> None:
     assert up.stdout.startswith("The embedded TimescaleDB was started on 127.0.0.1:")
     assert up.stdout.count("\n") == 1
     again = json.loads(db("up", "--json").stdout)
-    assert (again["started"], again["created"], again["revision"]) == (False, False, "0014")
+    assert (again["started"], again["created"], again["revision"]) == (False, False, "0015")
     assert json.loads(db("url", "--json").stdout) == {"url": again["url"]}
-    assert db("migrate").stdout == "The tables are at revision 0014.\n"
+    assert db("migrate").stdout == "The tables are at revision 0015.\n"
 
     query = db("psql", "--", "-XAtc", "SELECT current_user || ' at ' || current_setting('search_path')")
     assert query.stdout == "forecastle_analyst at analytics, public\n"

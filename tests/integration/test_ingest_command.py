@@ -66,6 +66,23 @@ def test_the_environment_names_the_database(
         ]  # fmt: skip
 
 
+def test_a_kind_of_rows_has_its_command(database_url: str, file: Path, tmp_path: Path) -> None:
+    listed = run("--help")[1]
+    assert [name in listed for name in ("bars", "earnings", "universes", "nothing")] == [True, True, True, False]
+    fields = "A row has universe, symbol, ts, and where the file has them until, known_at."
+    assert fields in " ".join(run("universes", "--help")[1].split())
+    assert run("dividends", str(file))[0] == 2
+    run("bars", str(file), "--map", "close=Last", "--database-url", database_url)
+    path = tmp_path / "lists.csv"
+    path.write_text("index,ticker,from,weight\nlarge,A,2015-03-19,0.1\nlarge,B,2015-03-19,0.1\n")
+    assert run("universes", str(path), "--database-url", database_url)[1].splitlines()[-4:] == [
+        "rejected 1: no such symbol in the warehouse: ingest its bars",
+        "Rejected rows with line and reason: market.rejects, ingest_id 2",
+        "Columns that were not read: weight",
+        "2 read: 1 new, 0 changed, 0 unchanged, 1 rejected",
+    ]
+
+
 def test_columns_that_are_not_read_are_named(database_url: str, tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     path.write_text("symbol,date,open,high,low,close,spread,\x1b[2J\nA,2017-07-05,10,11,9,10.5,1,2\n")

@@ -8,17 +8,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from mlops.sources import SampleSource, ingest_bars
+from jobs.ingest import typed
+from mlops.sources import Ingested, SampleSource, ingest_bars
 from mlops.warehouse import Warehouse
 from mlops.warehouse.locks import take_lock
 
 INGEST = "import sys; from mlops.cli.ingest import ingest_app; ingest_app(sys.argv[1:])"
+AS_OF = datetime(2017, 6, 30, 22, 30, tzinfo=UTC)
 TABLES = ("symbols", "sessions", "bars", "superseded_bars", "ingests", "rejects")
 
 
@@ -27,6 +29,12 @@ def fingerprint(warehouse: Warehouse) -> list[Any]:
     query = "SELECT count(*), md5(string_agg(xmin::text || t::text, ',' ORDER BY t::text)) FROM market."
     with warehouse.begin(role=None) as connection:
         return [connection.execute(text(f"{query}{name} t")).one() for name in TABLES]
+
+
+def job_runs(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    query = "SELECT job, subject, scheduled, state, error FROM monitoring.job_runs ORDER BY started_at"
+    with warehouse.begin() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
 
 
 @contextmanager
@@ -88,10 +96,50 @@ def test_two_at_once_wait_for_each_other(warehouse: Warehouse, database_url: str
     with running(database_url, "--json") as first, running(database_url, "--json") as second:
         outputs = [process.communicate(timeout=120) for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
+    assert job_runs(warehouse) == 2 * [("ingest", "bars", False, "succeeded", None)]
     with warehouse.begin(role=None) as connection:
         noted = connection.execute(text("SELECT n_new, n_unchanged FROM market.ingests ORDER BY id")).all()
         assert [tuple(row) for row in noted] == [(12154, 0), (0, 12154)]
         assert connection.execute(text("SELECT count(*) FROM market.bars")).scalar_one() == 12154
+
+
+def test_whoever_waits_is_told_for_whom(warehouse: Warehouse, database_url: str) -> None:
+    lasts, said = threading.Event(), []
+
+    def long() -> Ingested:
+        assert lasts.wait(60)
+        return Ingested(0, 0, 0, 0, 0)
+
+    def short() -> Ingested:
+        order.append("short")
+        return Ingested(0, 0, 0, 0, 0)
+
+    def told(holder: str) -> None:
+        said.append(holder)
+        order.append("waiting")
+        lasts.set()
+
+    order: list[str] = []
+    typed(warehouse, AS_OF, "bars", lambda: Ingested(0, 0, 0, 0, 0), said.append)  # the lock's row is there from now on
+    first = threading.Thread(target=typed, args=(warehouse, AS_OF, "bars", long, said.append))
+    first.start()
+    wait_until(warehouse, "SELECT count(*) > 1 FROM monitoring.job_runs", "the first one at work")
+    typed(warehouse, AS_OF, "earnings", short, said.append)  # of another kind, it need not wait
+    typed(warehouse, AS_OF, "bars", short, told)
+    first.join(60)
+    assert order == ["short", "waiting", "short"]
+    assert [holder.split(" (")[0] for holder in said] == ["another process"]
+    assert "server process" in said[0]
+    assert [row[1:] for row in job_runs(warehouse)] == [
+        (subject, False, "succeeded", None) for subject in ("bars", "bars", "earnings", "bars")
+    ]
+
+
+def test_what_is_refused_leaves_its_row(warehouse: Warehouse, database_url: str) -> None:
+    command = [sys.executable, "-c", INGEST, "earnings", "nowhere.csv", "--database-url", database_url]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    refused = ("ingest", "earnings", False, "failed", "SourceError: There is no file nowhere.csv.")
+    assert job_runs(warehouse) == [refused]
 
 
 def test_recorded_at_is_taken_after_the_lock(warehouse: Warehouse) -> None:

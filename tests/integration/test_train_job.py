@@ -42,6 +42,7 @@ from mlops.features import build
 from mlops.modelling import Subset
 from mlops.registry import list_versions, load_artifact, production, show
 from mlops.scoring import Scorer
+from mlops.sources import FileSource, kinds
 from mlops.spec import Spec
 from mlops.training import parse_spec
 from mlops.warehouse import Warehouse
@@ -245,16 +246,10 @@ def test_a_model_without_a_version_is_declared_anew(featured: Warehouse) -> None
     assert row.universe == {"asset_class": "equity"}
 
 
-def test_only_symbols_of_the_universe_are_trained_on(featured: Warehouse) -> None:
+def test_only_symbols_of_the_universe_are_trained_on(featured: Warehouse, tmp_path: Path) -> None:
     """On the list are two stocks; one left it in 2008: its rows from then on are none of the question's."""
-    for ticker, until in (("AAPL", None), ("IBM", datetime(2008, 1, 1, tzinfo=UTC))):
-        query(
-            featured,
-            "INSERT INTO market.universes (universe, symbol_id, ts, until, known_at) SELECT 'two', id, '1990-01-01', "
-            ":until, '1990-01-01' FROM market.symbols WHERE ticker = :ticker RETURNING 1",
-            ticker=ticker,
-            until=until,
-        )
+    (tmp_path / "lists.csv").write_text("list,symbol,from,until\ntwo,AAPL,1990-01-01,\ntwo,IBM,1990-01-01,2008-01-01\n")
+    assert kinds()["universes"].ingest(featured, FileSource(tmp_path / "lists.csv")).new == 2
     seen: dict[str, datetime] = {}
 
     def look(run_id: UUID, as_of: datetime) -> None:

@@ -30,7 +30,8 @@ def test_a_reference_page_is_what_the_generator_writes(page: str) -> None:
 
 def leaves(command: TyperGroup | TyperCommand, path: str = "forecastle") -> list[tuple[str, TyperCommand]]:
     if isinstance(command, TyperGroup):
-        return [leaf for name in command.commands for leaf in leaves(command.commands[name], f"{path} {name}")]
+        names = command.list_commands(None)
+        return [leaf for name in names for leaf in leaves(command.get_command(None, name), f"{path} {name}")]
     return [(path, command)]
 
 
