@@ -9,6 +9,7 @@ from mlops.sources.earnings import ingest_earnings
 from mlops.sources.files import FileSource
 from mlops.sources.kinds import Kind, kinds
 from mlops.sources.layout import BARS, EARNINGS, Batch, Layout, Source
+from mlops.sources.providers import Asked, Provider, providers
 from mlops.sources.report import Ingested
 from mlops.sources.sample import SampleSource
 from mlops.sources.terms import require_terms
@@ -17,16 +18,19 @@ from mlops.sources.yahoo import YahooSource
 __all__ = [
     "BARS",
     "EARNINGS",
+    "Asked",
     "Batch",
     "FileSource",
     "Ingested",
     "Kind",
     "Layout",
+    "Provider",
     "SampleSource",
     "Source",
     "YahooSource",
     "ingest_bars",
     "ingest_earnings",
     "kinds",
+    "providers",
     "require_terms",
 ]

@@ -305,3 +305,39 @@ def test_a_job_is_one_module_and_its_line(featured: Warehouse, scratch: Path) ->
     assert re.search(
         r"^alerts +0 23 \* \* mon-fri +next .* succeeded as of 2013-02-28 23:00 UTC$", listed, re.MULTILINE
     )
+
+
+def test_a_source_of_bars_is_one_module(warehouse: Warehouse, scratch: Path) -> None:
+    """By the command and by the daily way, for symbols that trade every day."""
+    module, spec = "mlops/sources/waves.py", "specs/crypto_d1/mine.toml"
+    (scratch / module).write_text(block(module), encoding="utf-8")
+    history = ("--symbol", "SOL", "--symbol", "ETH", "--from", "2014-01-01", "--to", "2016-08-31")
+    kind = ("--asset-class", "crypto", "--family", "volatility_band")
+    forecastle(scratch, warehouse, ("ingest", "bars", "--source", "waves", *history), ("init", "crypto_d1/mine", *kind))
+    with (scratch / spec).open("a", encoding="utf-8") as file:
+        file.write('\n[promotion]\nfirst = "production"\n')
+    assert changed(scratch) == {module, spec}
+    assert rows(warehouse, "SELECT DISTINCT exchange, asset_class FROM market.symbols") == [("24/7", "crypto")]
+
+    forecastle(
+        scratch,
+        warehouse,
+        ("features", "build"),
+        ("train", "crypto_d1/mine", "--as-of", "2016-08-20"),
+        ("check", "--as-of", "2016-08-25"),
+        ("forecast", "--as-of", "2016-08-25"),
+        ("schedule", "run", "--once", "daily", "--as-of", "2016-09-05T22:30:00+00:00"),
+        FORECASTLE_FETCH="waves: SOL ETH",
+        FORECASTLE_SPEC="crypto_d1/mine",
+    )
+
+    # That of 5 September is over at midnight.
+    assert rows(warehouse, "SELECT DISTINCT max(known_at)::text FROM market.bars GROUP BY symbol_id") == [
+        ("2016-09-05 00:00:00+00",)
+    ]
+    of_bars = "SELECT DISTINCT source FROM market.ingests ORDER BY source"
+    assert rows(warehouse, of_bars)[-1] == ("waves SOL,ETH from 2016-08-22 to 2016-09-05",)
+    assert rows(warehouse, "SELECT count(DISTINCT as_of) FROM ml.predictions") == [(2,)]
+    assert rows(warehouse, "SELECT count(*) FROM ml.outcomes WHERE horizon = 5") == [(2,)]
+    query = "SELECT DISTINCT state FROM monitoring.job_runs WHERE job IN ('daily', 'ingest', 'drift')"
+    assert rows(warehouse, query) == [("succeeded",)]
