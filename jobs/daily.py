@@ -12,7 +12,6 @@ from pathlib import Path
 
 from jobs import check, drift, features, forecast, ingest, outcomes
 from mlops.exceptions import FilesRefusedError, GateClosedError, NoProductionModelError
-from mlops.sources import Source
 from mlops.warehouse import Warehouse
 
 
@@ -21,7 +20,7 @@ def run(
     as_of: datetime,
     timeframes: Collection[str],
     *,
-    sources: Sequence[Source] = (),
+    sources: Sequence[ingest.Fetch] = (),
     inbox: Path | None = None,
     unsaid: ingest.Unsaid | None = None,
 ) -> None:
@@ -39,8 +38,8 @@ def run(
     its end, so that somebody looks.
     """
     refused: FilesRefusedError | None = None
-    for source in sources:
-        ingest.from_source(warehouse, as_of, source)
+    for fetch in sources:
+        ingest.from_source(warehouse, as_of, fetch)
     if inbox is not None:
         try:
             ingest.from_inbox(warehouse, as_of, inbox, unsaid)

@@ -31,7 +31,7 @@ def run(warehouse: Warehouse, specs: Sequence[Spec], progress: Callable[[str, fl
     as_of = _evening(trained_on)
     if not has_succeeded(warehouse, "features", as_of):
         progress(f"Taking in five stocks, {days[0]:%Y} to {trained_on}", None)
-        ingest.from_source(warehouse, as_of, SampleSource(until=trained_on))
+        ingest.from_source(warehouse, as_of, ingest.Fetch(SampleSource(until=trained_on)))
         progress("Building features and labels with dbt", None)
         features.run(warehouse, as_of)
     for spec in specs:
@@ -43,7 +43,8 @@ def run(warehouse: Warehouse, specs: Sequence[Spec], progress: Callable[[str, fl
         progress(f"Living through {day}", number / len(walk))
         if not has_succeeded(warehouse, "daily", _evening(day)):
             with job_run(warehouse, "daily", _evening(day)):
-                daily.run(warehouse, _evening(day), timeframes, sources=[SampleSource(since=day, until=day)])
+                fetch = ingest.Fetch(SampleSource(since=day, until=day))
+                daily.run(warehouse, _evening(day), timeframes, sources=[fetch])
     return _evening(walk[-1])
 
 

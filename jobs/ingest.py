@@ -40,10 +40,27 @@ _LIKE_DATA = re.compile(r".*\.(?:csv|csv\.gz|parquet|pq)", re.IGNORECASE | re.DO
 _NAMES_SHOWN = 10
 
 
-def from_source(warehouse: Warehouse, as_of: datetime, source: Source) -> IngestCounts:
-    """Take in the bars of `source` that were known at `as_of` (UTC)."""
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A source of bars, and what it does not say itself; see `mlops.sources.ingest_bars`."""
+
+    source: Source
+    timeframe: str | None = None
+    exchange: str | None = None
+    asset_class: str | None = None
+
+
+def from_source(warehouse: Warehouse, as_of: datetime, fetch: Fetch) -> IngestCounts:
+    """Take in the bars of a source that were known at `as_of` (UTC)."""
     with job_run(warehouse, "ingest", as_of):
-        return ingest_bars(warehouse, source, now=as_of)
+        return ingest_bars(
+            warehouse,
+            fetch.source,
+            timeframe=fetch.timeframe,
+            exchange=fetch.exchange,
+            asset_class=fetch.asset_class,
+            now=as_of,
+        )
 
 
 def typed(

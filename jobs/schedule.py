@@ -8,14 +8,18 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from jobs.crontab import Crontab
 from jobs.scheduled import PASSES, Scheduled
-from mlops.exceptions import ForecastleError, JobError
+from mlops.exceptions import ForecastleError, JobError, SettingsError
 from mlops.settings import Settings, listed
 from mlops.spec import Spec
 from mlops.warehouse import Warehouse
 from mlops.warehouse.bookkeeping import has_succeeded
+
+if TYPE_CHECKING:
+    from mlops.sources import Provider
 
 log = logging.getLogger("forecastle.schedule")
 
@@ -38,17 +42,50 @@ def specifications(settings: Settings) -> list[Spec]:
     return [find_spec(name) for name in listed(settings.spec) or [""]]  # of none, the error that says so
 
 
+def fetched(settings: Settings) -> list[tuple[Provider, list[str]]]:
+    """Return the providers of bars that the settings name, each with the symbols that it is asked for.
+
+    Raises SettingsError where one is named that there is not, or without the symbols that it needs.
+    """
+    from mlops.sources import providers
+
+    asked: dict[str, list[str]] = {}
+    for part in settings.fetch.split(";"):
+        name, _, named = part.partition(":")
+        if part.strip():
+            asked.setdefault(name.strip(), []).extend(named.replace(",", " ").split())
+    if listed(settings.yahoo_symbols):
+        asked.setdefault("yahoo", []).extend(listed(settings.yahoo_symbols))
+    for name, symbols in asked.items():
+        if name not in providers():
+            raise SettingsError(
+                f"FORECASTLE_FETCH names {name!r}, and no source is called that. There are {', '.join(providers())}."
+            )
+        if providers()[name].by_symbol != bool(symbols):
+            wrong = "is taken with all its symbols" if symbols else "needs the symbols that are to be fetched"
+            raise SettingsError(
+                f"FORECASTLE_FETCH cannot be used: {name} {wrong}. Write it as 'yahoo: AAPL MSFT; {name}"
+                f"{'' if symbols else ': A B'}'."
+            )
+    return [(providers()[name], list(dict.fromkeys(symbols))) for name, symbols in asked.items()]
+
+
 def _daily(settings: Settings, warehouse: Warehouse, as_of: datetime) -> None:
     from jobs import daily, ingest
-    from mlops.sources import YahooSource
+    from mlops.sources import Asked
 
     timeframes = list(dict.fromkeys(spec.timeframe for spec in specifications(settings)))
-    tickers = listed(settings.yahoo_symbols)
     newest = as_of.date()
     sources = [
-        YahooSource(tickers, newest - _FETCHED, newest, timeframe)
+        ingest.Fetch(
+            provider.source(Asked(symbols, newest - _FETCHED, newest, timeframe)),
+            timeframe,
+            provider.exchange,
+            provider.asset_class,
+        )
+        for provider, symbols in fetched(settings)
         for timeframe in timeframes
-        if tickers and YahooSource.has(timeframe)
+        if provider.has(timeframe)
     ]
     unsaid = ingest.Unsaid(settings.inbox_timezone, settings.inbox_exchange, settings.inbox_asset_class)
     daily.run(warehouse, as_of, timeframes, sources=sources, inbox=settings.inbox, unsaid=unsaid)

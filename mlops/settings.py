@@ -109,9 +109,15 @@ class Settings(BaseSettings):
         description="Asset class of the symbols of the inbox's files: equity, index, fx or crypto; by the exchange, or "
         "equity, unless set.",
     )
+    fetch: str = Field(
+        default="",
+        description="Sources from which the daily job fetches the newest bars, separated by semicolons, each with the "
+        "symbols to ask it for: `yahoo: AAPL MSFT; other: EURUSD`. `ingest bars --help` says which there are.",
+    )
     yahoo_symbols: str = Field(
         default="",
-        description="Tickers, separated by commas, whose newest bars the daily job fetches from Yahoo Finance.",
+        description="Tickers, separated by commas, whose newest bars the daily job fetches from Yahoo Finance: "
+        "short for `yahoo:` in FORECASTLE_FETCH.",
     )
     spec: NamesOrPaths = Field(
         default="stocks_d1/gbm",

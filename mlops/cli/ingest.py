@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
-from enum import StrEnum
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +21,7 @@ from mlops.domain import DAILY
 from mlops.printable import cut, printable
 
 if TYPE_CHECKING:
-    from mlops.sources import Ingested, Kind, Source
+    from mlops.sources import Asked, FileSource, Ingested, Kind, Provider, Source
     from mlops.warehouse import Warehouse
 
 _SHOWN = 8
@@ -53,11 +52,11 @@ ingest_app = typer.Typer(
 )
 
 
-class Elsewhere(StrEnum):
-    """Where bars come from when not from a file."""
+def _sources() -> list[str]:
+    """Return the names of what bars are taken from when not from a file."""
+    from mlops.sources import providers
 
-    SAMPLE = "sample"
-    YAHOO = "yahoo"
+    return list(providers())
 
 
 File = Annotated[
@@ -84,7 +83,13 @@ def bars(
     file: File = None,
     *,
     source: Annotated[
-        Elsewhere | None, typer.Option("--source", help="Take bars from there instead of a file.")
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="NAME",
+            help="Take bars from there instead of a file: sample, yahoo, or what else there is in mlops/sources.",
+            autocompletion=_sources,
+        ),
     ] = None,
     symbol: Symbols = None,
     first: Annotated[
@@ -120,10 +125,15 @@ def bars(
     as_json: AsJson = False,
 ) -> None:
     """Take bars in: new ones are added, corrected ones replaced (what they were is kept), untrue ones rejected."""
-    from mlops.sources import FileSource, ingest_bars
+    from mlops.sources import Asked, FileSource, ingest_bars
 
-    days = (first.date() if first else None), (last.date() if last else None)
-    chosen = _bar_source(file, source, symbols=symbol or [], days=days, timeframe=timeframe, mapped=mapped)
+    asked = Asked(symbol or [], first.date() if first else None, last.date() if last else None, timeframe or DAILY)
+    provider = _provider_named(file, source)
+    if provider is None:
+        chosen: Source = _bar_file(file, asked, mapped)
+    else:
+        chosen = _fetched(provider, asked, mapped)
+        exchange, asset_class = exchange or provider.exchange, asset_class or provider.asset_class
     ingested = _taken_in(
         "bars",
         chosen,
@@ -177,36 +187,37 @@ def _taken_in(
             )
 
 
-def _bar_source(
-    file: Path | None,
-    source: Elsewhere | None,
-    *,
-    symbols: list[str],
-    days: tuple[date | None, date | None],
-    timeframe: str | None,
-    mapped: list[str] | None,
-) -> Source:
-    """Return what the options name; wrong combinations end with status 2."""
-    from mlops.sources import FileSource, SampleSource, YahooSource
+def _provider_named(file: Path | None, source: str | None) -> Provider | None:
+    """Return what `--source` names, None for a file; where it is both or neither, or there is none, it is status 2."""
+    from mlops.sources import providers
 
-    since, until = days
     if (file is None) == (source is None):
         raise typer.BadParameter("name either a FILE or a --source", param_hint="FILE")
-    if file is not None:
-        if since or until:
-            raise typer.BadParameter("a file is taken as a whole; only a --source takes it", param_hint="--from/--to")
-        if len(symbols) > 1:
-            raise typer.BadParameter("a file without a column for it has one symbol", param_hint="--symbol")
-        return FileSource(file, mapping=_mapping(mapped), symbol=symbols[0] if symbols else None)
+    if source is not None and source not in providers():
+        raise typer.BadParameter(f"There is no {source!r}. There are {', '.join(providers())}.", param_hint="--source")
+    return None if source is None else providers()[source]
+
+
+def _bar_file(file: Path | None, asked: Asked, mapped: list[str] | None) -> FileSource:
+    """Return the file as a source; options that are for others end with status 2."""
+    from mlops.sources import FileSource
+
+    if asked.since or asked.until:
+        raise typer.BadParameter("a file is taken as a whole; only a --source takes it", param_hint="--from/--to")
+    if len(asked.symbols) > 1:
+        raise typer.BadParameter("a file without a column for it has one symbol", param_hint="--symbol")
+    return FileSource(file or Path(), mapping=_mapping(mapped), symbol=asked.symbols[0] if asked.symbols else None)
+
+
+def _fetched(provider: Provider, asked: Asked, mapped: list[str] | None) -> Source:
+    """Return what is asked of `provider` as a source; wrong combinations of options end with status 2."""
     if mapped:
         raise typer.BadParameter("only a FILE has columns to map", param_hint="--map")
-    if source is Elsewhere.SAMPLE:
-        if symbols:
-            raise typer.BadParameter("the sample is taken with all its symbols", param_hint="--symbol")
-        return SampleSource(since=since, until=until)
-    if not symbols or since is None:
-        raise typer.BadParameter("yahoo needs --symbol (once for each) and --from", param_hint="--source")
-    return YahooSource(symbols, since=since, until=until, timeframe=timeframe or DAILY)
+    if asked.symbols and not provider.by_symbol:
+        raise typer.BadParameter(f"{provider.name} is taken with all its symbols", param_hint="--symbol")
+    if provider.by_symbol and (not asked.symbols or asked.since is None):
+        raise typer.BadParameter(f"{provider.name} needs --symbol (once for each) and --from", param_hint="--source")
+    return provider.source(asked)
 
 
 def _mapping(mapped: list[str] | None) -> dict[str, str]:

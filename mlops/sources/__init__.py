@@ -10,6 +10,7 @@ from mlops.sources.files import FileSource
 from mlops.sources.ingested import Ingested
 from mlops.sources.kinds import Kind, kinds
 from mlops.sources.layout import BARS, EARNINGS, Batch, Layout, Source
+from mlops.sources.providers import Asked, Provider, providers
 from mlops.sources.sample import SampleSource
 from mlops.sources.terms import require_terms
 from mlops.sources.yahoo import YahooSource
@@ -17,16 +18,19 @@ from mlops.sources.yahoo import YahooSource
 __all__ = [
     "BARS",
     "EARNINGS",
+    "Asked",
     "Batch",
     "FileSource",
     "Ingested",
     "Kind",
     "Layout",
+    "Provider",
     "SampleSource",
     "Source",
     "YahooSource",
     "ingest_bars",
     "ingest_earnings",
     "kinds",
+    "providers",
     "require_terms",
 ]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mlops.exceptions import SourcePackageMissingError
 from mlops.sources.files import FileSource
 from mlops.sources.layout import BARS, Batch, Layout
+from mlops.sources.providers import Provider
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +62,9 @@ class SampleSource:
         if self.until:
             wanted &= days <= np.datetime64(self.until)
         yield Batch(table.filter(wanted))
+
+
+PROVIDER = Provider("sample", lambda asked: SampleSource(since=asked.since, until=asked.until), by_symbol=False)
 
 
 def _file() -> Path:

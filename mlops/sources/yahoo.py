@@ -24,6 +24,7 @@ from mlops.exceptions import (
     UnknownTickerError,
 )
 from mlops.sources.layout import BARS, Batch, Layout
+from mlops.sources.providers import Asked, Provider
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,6 +150,15 @@ class YahooSource:
                 symbol=symbol,
             )
         return frame
+
+
+def _source(asked: Asked) -> YahooSource:
+    if asked.since is None:
+        raise SourceError("Yahoo Finance is asked for bars from some day on. Name the first one.")
+    return YahooSource(asked.symbols, since=asked.since, until=asked.until, timeframe=asked.timeframe)
+
+
+PROVIDER = Provider("yahoo", _source, has=YahooSource.has)
 
 
 @contextmanager

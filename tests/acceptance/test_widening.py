@@ -30,7 +30,9 @@ DAYS = "2012-12-03", "2013-01-31", "2013-02-28"
 
 def block(file: str) -> str:
     """Return the block of the pages that stands below the name of `file`."""
-    found = re.search(rf"`{re.escape(file)}`(?:, (?:which|in)[^\n]*)?:\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
+    found = re.search(
+        rf"`{re.escape(file)}`(?:, (?:which|in|after)[^\n]*)?:\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL
+    )
     assert found, file
     return found[1]
 
@@ -305,3 +307,101 @@ def test_a_job_is_one_module_and_its_line(featured: Warehouse, scratch: Path) ->
     assert re.search(
         r"^alerts +0 23 \* \* mon-fri +next .* succeeded as of 2013-02-28 23:00 UTC$", listed, re.MULTILINE
     )
+
+
+def test_a_source_of_bars_is_one_module(warehouse: Warehouse, scratch: Path) -> None:
+    """By the command and by the daily way, for symbols that trade every day."""
+    module, spec = "mlops/sources/waves.py", "specs/crypto_d1/mine.toml"
+    (scratch / module).write_text(block(module), encoding="utf-8")
+    history = ("--symbol", "SOL", "--symbol", "ETH", "--from", "2014-01-01", "--to", "2016-08-31")
+    kind = ("--asset-class", "crypto", "--family", "volatility_band")
+    forecastle(scratch, warehouse, ("ingest", "bars", "--source", "waves", *history), ("init", "crypto_d1/mine", *kind))
+    with (scratch / spec).open("a", encoding="utf-8") as file:
+        file.write('\n[promotion]\nfirst = "production"\n')
+    assert changed(scratch) == {module, spec}
+    assert rows(warehouse, "SELECT DISTINCT exchange, asset_class FROM market.symbols") == [("24/7", "crypto")]
+
+    forecastle(
+        scratch,
+        warehouse,
+        ("features", "build"),
+        ("train", "crypto_d1/mine", "--as-of", "2016-08-20"),
+        ("check", "--as-of", "2016-08-25"),
+        ("forecast", "--as-of", "2016-08-25"),
+        ("schedule", "run", "--once", "daily", "--as-of", "2016-09-05T22:30:00+00:00"),
+        FORECASTLE_FETCH="waves: SOL ETH",
+        FORECASTLE_SPEC="crypto_d1/mine",
+    )
+
+    # That of 5 September is over at midnight.
+    assert rows(warehouse, "SELECT DISTINCT max(known_at)::text FROM market.bars GROUP BY symbol_id") == [
+        ("2016-09-05 00:00:00+00",)
+    ]
+    of_bars = "SELECT DISTINCT source FROM market.ingests ORDER BY source"
+    assert rows(warehouse, of_bars)[-1] == ("waves SOL,ETH from 2016-08-22 to 2016-09-05",)
+    assert rows(warehouse, "SELECT count(DISTINCT as_of) FROM ml.predictions") == [(2,)]
+    assert rows(warehouse, "SELECT count(*) FROM ml.outcomes WHERE horizon = 5") == [(2,)]
+    query = "SELECT DISTINCT state FROM monitoring.job_runs WHERE job IN ('daily', 'ingest', 'drift')"
+    assert rows(warehouse, query) == [("succeeded",)]
+
+
+def test_a_kind_of_event_is_a_migration_a_layout_and_a_staging_model(featured: Warehouse, scratch: Path) -> None:
+    newest = max(file.name[:4] for file in (scratch / "migrations/versions").glob("0*.py"))
+    migration = f"migrations/versions/{int(newest) + 1:04}_dividends.py"
+    written = block("migrations/versions/0016_dividends.py")
+    next_one = written.replace("0015", newest).replace("0016", f"{int(newest) + 1:04}")
+    (scratch / migration).write_text(next_one, encoding="utf-8")
+    staging = "models/staging/market/stg_dividends.sql", "models/staging/market/_dividends__models.yml"
+    for file in staging:
+        (scratch / "dbt_project" / file).write_text(block(file), encoding="utf-8")
+    (scratch / "mlops/sources/dividends.py").write_text(block("mlops/sources/dividends.py"), encoding="utf-8")
+    assert changed(scratch) == {migration, "mlops/sources/dividends.py", *(f"dbt_project/{file}" for file in staging)}
+
+    header = "Ticker,Ex-Date,Dividend,Announced at\n"
+    good = "AAPL,2012-08-09,2.65,2012-07-24T20:30:00+00:00\nIBM,2012-08-08,0.85,\n"
+    bad = "MSFT,2012-08-14,0,\nNONE,2012-08-14,1,\n"
+    (scratch / "dividends.csv").write_text(header + good + bad, encoding="utf-8")
+    (scratch / "corrected.csv").write_text("symbol,date,amount\nIBM,2012-08-08,0.8\n", encoding="utf-8")
+    inbox = scratch / "inbox"
+    inbox.mkdir()
+    (inbox / "dividends_2012-11.csv").write_text(f"{header}AAPL,2012-11-07,2.65,\n", encoding="utf-8")
+    listed = forecastle(
+        scratch,
+        featured,
+        ("db", "migrate"),
+        ("ingest", "dividends", "dividends.csv"),
+        ("ingest", "dividends", "corrected.csv", "--json"),
+        ("features", "build"),
+        ("ingest", "--help"),
+    )
+    assert "Take dividends in, of symbols that have bars." in listed
+    assert rows(featured, "SELECT kind, n_new, n_changed, n_rejected FROM market.ingests ORDER BY id DESC LIMIT 2") == [
+        ("dividends", 0, 1, 0),
+        ("dividends", 2, 0, 2),
+    ]
+    assert rows(featured, "SELECT reason FROM market.rejects WHERE kind = 'dividends' ORDER BY line") == [
+        ("the amount is not above 0",),
+        ("no such symbol in the warehouse: ingest its bars",),
+    ]
+    assert rows(featured, "SELECT amount FROM market.superseded_dividends") == [(0.85,)]
+    way = (
+        "import sys; from datetime import UTC, datetime; from pathlib import Path; from jobs.ingest import from_inbox\n"
+    )
+    way += "from mlops.warehouse import Warehouse\n"
+    way += "from_inbox(Warehouse(sys.argv[1]), datetime(2013, 1, 31, 22, tzinfo=UTC), Path('inbox'))"
+    subprocess.run(
+        [sys.executable, "-c", way, featured.plain_url],
+        cwd=scratch,
+        env={**os.environ, "PYTHONPATH": str(scratch)},
+        check=True,
+    )
+    query = """
+        SELECT ticker, to_char(ts AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), amount,
+            to_char(d.known_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+        FROM staging.stg_dividends AS d JOIN market.symbols AS s ON s.id = d.symbol_id ORDER BY ts
+    """
+    assert rows(featured, query) == [
+        ("IBM", "2012-08-08 04:00", 0.8, "2012-08-08 04:00"),
+        ("AAPL", "2012-08-09 04:00", 2.65, "2012-07-24 20:30"),
+        ("AAPL", "2012-11-07 05:00", 2.65, "2012-11-07 05:00"),
+    ]

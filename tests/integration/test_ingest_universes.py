@@ -92,6 +92,8 @@ def test_a_stay_that_has_ended_is_corrected(market: Warehouse, tmp_path: Path) -
     assert ("large", "AAPL", "2015-03-19 04:00", "2017-06-26 04:00", "2015-03-09") in rows(market, STAYS)
     assert members(market, "2017-06-26 20:00Z") == set()
     assert rows(market, f"SELECT count(*) FROM market.universes WHERE recorded_at > '{recorded}'") == [(1,)]
+    [(until, superseded)] = rows(market, "SELECT until, superseded_at > recorded_at FROM market.superseded_universes")
+    assert (until, superseded) == (None, True)
     # A file that says nothing of an end leaves it as it is.
     silent = ingest(market, tmp_path / "silent.csv", "list,symbol,from\nlarge,AAPL,2015-03-19\n")
     assert silent.unchanged == 1

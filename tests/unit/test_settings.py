@@ -9,29 +9,49 @@ from typing import Any
 import pytest
 
 from jobs import daily
-from jobs.ingest import Unsaid
+from jobs.ingest import Fetch, Unsaid
 from jobs.schedule import scheduled_jobs
 from mlops.exceptions import SettingsError
 from mlops.settings import Settings, default_home, earlier_home, load
-from mlops.sources import YahooSource
+from mlops.sources import SampleSource, YahooSource
 from mlops.warehouse.engine import Warehouse, parse_url
 
 AS_OF = datetime(2017, 6, 30, 22, 30, tzinfo=UTC)
+FETCHED = date(2017, 6, 16), date(2017, 6, 30)
 
 
 @pytest.mark.parametrize(
-    ("tickers", "source"),
-    [("AAPL, MSFT,", YahooSource(["AAPL", "MSFT"], date(2017, 6, 16), date(2017, 6, 30), "d1")), ("", None)],
+    ("given", "source"),
+    [
+        ({"yahoo_symbols": "AAPL, MSFT,"}, Fetch(YahooSource(["AAPL", "MSFT"], *FETCHED, "d1"), "d1")),
+        ({"fetch": " yahoo: AAPL, MSFT ;"}, Fetch(YahooSource(["AAPL", "MSFT"], *FETCHED, "d1"), "d1")),
+        ({"fetch": "yahoo:AAPL", "yahoo_symbols": "MSFT,AAPL"}, Fetch(YahooSource(["AAPL", "MSFT"], *FETCHED), "d1")),
+        ({"fetch": "sample"}, Fetch(SampleSource(*FETCHED), "d1")),
+        ({}, None),
+    ],
 )
-def test_the_daily_way_fetches_what_the_setting_names(
-    monkeypatch: pytest.MonkeyPatch, tickers: str, source: YahooSource | None
+def test_the_daily_way_fetches_what_the_settings_name(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], source: Fetch | None
 ) -> None:
     seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     monkeypatch.setattr(daily, "run", lambda *args, **options: seen.append((args, options)))
     warehouse = Warehouse("postgresql://u@h/d")
-    scheduled_jobs(Settings(yahoo_symbols=tickers))[0].run(warehouse, AS_OF)
+    scheduled_jobs(Settings(**given))[0].run(warehouse, AS_OF)
     sources = [] if source is None else [source]
     assert seen == [((warehouse, AS_OF, ["d1"]), {"sources": sources, "inbox": None, "unsaid": Unsaid()})]
+
+
+@pytest.mark.parametrize(
+    ("fetch", "message"),
+    [
+        ("bloomberg: AAPL", "no source is called that. There are sample, yahoo"),
+        ("yahoo", "yahoo needs the symbols"),
+        ("sample: AAPL", "sample is taken with all its symbols"),
+    ],
+)
+def test_a_source_that_cannot_be_asked_so_is_refused(fetch: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        scheduled_jobs(Settings(fetch=fetch))[0].run(Warehouse("postgresql://u@h/d"), AS_OF)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +74,7 @@ DEFAULTS = {
     "INBOX_TIMEZONE": None,
     "INBOX_EXCHANGE": None,
     "INBOX_ASSET_CLASS": None,
+    "FETCH": "",
     "YAHOO_SYMBOLS": "",
     "SPEC": "stocks_d1/gbm",
     "DAILY_AT": "30 22 * * mon-fri",
