@@ -10,12 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlops.embedded import EmbeddedServer
+from mlops.embedded import EmbeddedServer, embedded_server
 from mlops.settings import load
 
 PREFIX = "forecastle-test-"
 """The folders lie directly in the system's temporary folder: pytest's own are closed to the account that the server has
 to run under when root runs the tests."""
+
+USERS_HOME = embedded_server(load()).home
+"""The folder of the user's own embedded server, where it is now. Its programs serve the tests, too."""
+
+os.environ.setdefault("FORECASTLE_HOME", str(USERS_HOME))  # no command that a test runs moves a folder that is named
 
 
 @contextmanager
@@ -32,7 +37,7 @@ def open_folder(name: str) -> Iterator[Path]:
 def fast_server(folder: Path, **extra: str) -> EmbeddedServer:
     """A server whose data is in `folder`, fast and not safe against a power cut, with the user's own programs."""
     settings = {"shared_buffers": "256MB", "max_connections": "200", **extra}
-    return EmbeddedServer(folder=folder, home=load().home, durable=False, extra=settings)
+    return EmbeddedServer(folder=folder, home=USERS_HOME, durable=False, extra=settings)
 
 
 @contextmanager

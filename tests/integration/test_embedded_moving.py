@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from server_for_tests import PREFIX, fast_server, remove
+from server_for_tests import PREFIX, USERS_HOME, fast_server, remove
 from typer.testing import CliRunner
 
 from mlops.cli.db import db_app
@@ -315,15 +315,15 @@ def test_the_private_copy_runs_in_its_new_place(settings: Settings, old: Path, n
     from mlops.embedded.programs import programs_in
 
     account = server_account(old / "cluster")
-    fetched = fetch(load().home, account, silent)
+    fetched = fetch(USERS_HOME, account, silent)
     new.mkdir(parents=True)
-    shutil.copytree(load().home / "programs", new / "programs", symlinks=True)
-    moved = new / fetched.folder.relative_to(load().home.resolve())
+    shutil.copytree(USERS_HOME / "programs", new / "programs", symlinks=True)
+    moved = new / fetched.folder.relative_to(USERS_HOME.resolve())
     assert private_copy(new, account) is None
     point_at_place(new, account, silent)
     found = private_copy(new, account)
     assert found is not None
     assert found.folder == moved
-    assert str(load().home.resolve()).encode() not in (moved / "postgres").read_bytes()
+    assert str(USERS_HOME.resolve()).encode() not in (moved / "postgres").read_bytes()
     assert programs_in(moved, account) is not None
     assert Place(new).last_programs() is None

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from server_for_tests import PREFIX, fast_server, remove
+from server_for_tests import PREFIX, USERS_HOME, fast_server, remove
 
 from mlops.embedded import EmbeddedServer
 from mlops.embedded.account import server_account
 from mlops.embedded.postmaster import running
 from mlops.exceptions import EmbeddedServerError
-from mlops.settings import load
 from mlops.warehouse import Warehouse
 from mlops.warehouse.engine import parse_url
 from mlops.warehouse.migrate import migrate
@@ -175,7 +174,7 @@ def test_lost_passwords_are_made_anew(seasoned: EmbeddedServer) -> None:
 
 
 def test_killed_server_loses_nothing_that_was_committed(folder: Path) -> None:
-    server = EmbeddedServer(folder, load().home, durable=True)
+    server = EmbeddedServer(folder, USERS_HOME, durable=True)
     url = server.up().url
     fill(url)
     connection = psycopg.connect(url)
