@@ -26,8 +26,9 @@ install: $(VENV)/.installed-demo  ## set up .venv with Forecastle and the demo's
 demo: $(VENV)/.installed-demo  ## real prices all the way to forecasts that you can query
 	@$(BIN)/forecastle demo
 
+# The tests start many processes. Where Python is told to write no bytecode, each of them would compile every library anew.
 test: $(VENV)/.installed-demo,yahoo,dev lint  ## everything that must hold
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-demo,yahoo,dev  ## ruff, mypy, import-linter, sqlfluff
 	$(BIN)/ruff check .

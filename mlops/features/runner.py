@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
@@ -120,11 +121,14 @@ def _name_database(manifest: Manifest, database: str) -> None:
 @cache
 def _folders() -> tuple[str, ...]:
     project = str(files("dbt_project"))
-    place = load().home / "dbt"
+    ours = load().home / "dbt"
+    # A folder for each copy of the project: dbt goes on from what it read the last time, and would mix two copies up.
+    place = ours / sha256(project.encode()).hexdigest()[:16]
     try:
         with others_only_read():
-            place.mkdir(parents=True, exist_ok=True)
-        require_own_folder(place)  # dbt reads again what it wrote there
+            ours.mkdir(parents=True, exist_ok=True)
+            require_own_folder(ours)  # dbt reads again what it wrote there
+            place.mkdir(exist_ok=True)
         usable = os.access(place, os.W_OK)
     except (OSError, EmbeddedServerError):
         usable = False

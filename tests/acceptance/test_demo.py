@@ -1,13 +1,18 @@
-"""The whole way on real prices, by the command that a newcomer types, and what an analyst then reads."""
+"""The whole way on real prices, by the command that a newcomer types, and what an analyst then reads.
+
+The command is that of a wheel in an environment that was empty before, run in an empty folder away from the checkout:
+what lies in the checkout alone, or is installed for the tests alone, is missed here.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,19 +22,64 @@ from mlops.domain import Role
 from mlops.warehouse import Warehouse
 from mlops.warehouse.databases import beside
 
-FORECASTLE = Path(sys.executable).with_name("forecastle")
+REPOSITORY = Path(__file__).parents[2]
+UV = Path(sys.executable).with_name("uv")
 EXPLANATORY = ("forecast_accuracy", "drift_monitoring", "feature_drift", "model_predictions", "training_runs")
 
 
-def forecastle(*arguments: str, url: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "FORECASTLE_DATABASE_URL": url, "COLUMNS": "200"}
-    return subprocess.run(
-        [str(FORECASTLE), *arguments], env=environment, capture_output=True, text=True, check=False, timeout=900
-    )
+Forecastle = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def checked(*arguments: str | Path) -> None:
+    done = subprocess.run([str(argument) for argument in arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
-def demo(server_url: str) -> Iterator[tuple[Warehouse, str]]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A virtual environment with the wheel of this checkout, what it requires, and nothing else."""
+    folder = tmp_path_factory.mktemp("wheel")
+    passed_over = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "target", "logs", "tests")
+    shutil.copytree(REPOSITORY, folder / "checkout", ignore=passed_over)  # building leaves its traces
+    checked(UV, "build", "--wheel", "--out-dir", folder, folder / "checkout")
+    (wheel,) = folder.glob("*.whl")
+    constraints = folder / "checkout" / "constraints.txt"
+    checked(UV, "venv", "--python", sys.executable, folder / "environment")
+    python = folder / "environment" / "bin" / "python"
+    checked(UV, "pip", "install", "--python", python, "--constraint", constraints, f"forecastle[demo] @ file://{wheel}")
+    shutil.rmtree(folder / "checkout")
+    yield folder / "environment"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The empty folder that the commands are run in."""
+    return tmp_path_factory.mktemp("elsewhere")
+
+
+@pytest.fixture(scope="module")
+def forecastle(environment: Path, elsewhere: Path, tmp_path_factory: pytest.TempPathFactory) -> Forecastle:
+    """Run `forecastle ...` of the wheel, for a user who has nothing yet, on the database at `url`."""
+    home = str(tmp_path_factory.mktemp("home"))
+
+    def run(*arguments: str, url: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [environment / "bin" / "forecastle", *arguments],
+            env={"PATH": os.defpath, "HOME": home, "FORECASTLE_DATABASE_URL": url, "FORECASTLE_HOME": home}
+            | {"COLUMNS": "200"},
+            cwd=elsewhere,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def demo(server_url: str, forecastle: Forecastle) -> Iterator[tuple[Warehouse, str]]:
     """The database after the demo, and what the demo printed."""
     ran = forecastle("demo", url=server_url)
     assert ran.returncode == 0, ran.stderr
@@ -48,6 +98,18 @@ def rows(warehouse: Warehouse, query: str) -> list[tuple[object, ...]]:
 
 def content(warehouse: Warehouse) -> dict[str, list[tuple[object, ...]]]:
     return {view: sorted(rows(warehouse, f"SELECT * FROM {view}"), key=str) for view in EXPLANATORY}
+
+
+def test_it_is_the_wheel_that_runs_and_leaves_nothing_where_it_runs(
+    demo: tuple[Warehouse, str], environment: Path, elsewhere: Path
+) -> None:
+    asked = "import mlops, jobs, importlib.util as i; print(mlops.__file__, jobs.__file__, i.find_spec('pytest'))"
+    python = environment / "bin" / "python"
+    answer = subprocess.run([python, "-I", "-c", asked], cwd=elsewhere, capture_output=True, text=True, check=True)
+    *files, pytest_there = answer.stdout.split()
+    assert all(Path(file).is_relative_to(environment) for file in files)
+    assert pytest_there == "None"
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_it_prints_the_tables_and_the_line_to_connect(demo: tuple[Warehouse, str]) -> None:
@@ -75,7 +137,7 @@ def test_the_query_of_every_handbook_works(demo: tuple[Warehouse, str]) -> None:
 def test_the_readme_prints_what_its_queries_print(demo: tuple[Warehouse, str]) -> None:
     """The same columns and as many rows; and where a figure is a fact of the prices, the same figure."""
     warehouse, _ = demo
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r"```sql\n(.*?)```\s*```text\n(.*?)```", readme, re.DOTALL)
     assert len(shown) == 2
     for query, printed in shown:
@@ -142,7 +204,7 @@ def test_production_a_challenger_and_the_practitioners_band_stand_side_by_side(d
         assert printed.count(f"{candidate} ") >= 8  # in both tables, at each horizon
 
 
-def test_run_again_it_changes_nothing(demo: tuple[Warehouse, str], server_url: str) -> None:
+def test_run_again_it_changes_nothing(demo: tuple[Warehouse, str], server_url: str, forecastle: Forecastle) -> None:
     warehouse, printed = demo
     before = content(warehouse)
     again = forecastle("demo", url=server_url)
@@ -154,7 +216,9 @@ def test_run_again_it_changes_nothing(demo: tuple[Warehouse, str], server_url: s
     ]
 
 
-def test_the_commands_agree_with_the_views(demo: tuple[Warehouse, str], server_url: str) -> None:
+def test_the_commands_agree_with_the_views(
+    demo: tuple[Warehouse, str], server_url: str, forecastle: Forecastle
+) -> None:
     warehouse, _ = demo
     url = beside(server_url, "forecastle_demo")
     listed = forecastle("models", "list", "--json", url=url)
