@@ -82,11 +82,12 @@ def settings() -> str:
     parts.append(
         "\nEarlier versions kept the embedded TimescaleDB in the cache folder (`~/.cache/forecastle`, for root "
         "`/var/cache/forecastle`), which people and programs empty. Unless `FORECASTLE_HOME` is set, the first command "
-        "that needs the server moves it from there to the data folder; port and passwords stay. A server that runs is "
-        "stopped for that, and not while anybody is connected: then the command says who is. Killed in the middle, the "
-        "next command goes on. To another disk it is copied, compared, and then deleted. Where both folders have a "
-        "server, that in the data folder is used, and `forecastle db status` names the other. A link at the old place "
-        "becomes one at the new place, and nothing is moved. To leave the server where it is, set `FORECASTLE_HOME` to "
+        "that needs the server moves it from there to the data folder; its passwords stay, and its port where that is "
+        "free. A server that runs is stopped for that, and not while anybody is connected: then the command says who "
+        "is. Killed in the middle, the next command goes on. To another disk it is copied, compared, and then deleted. "
+        "Where both folders have a server, that in the data folder is used, and `forecastle db status` names the "
+        "other. A link at the old place becomes one at the new place, and nothing is moved. Data that has a tablespace "
+        "within the folder is not moved, either. To leave the server where it is, set `FORECASTLE_HOME` to "
         "its folder."
     )
     return "\n".join(parts) + "\n"

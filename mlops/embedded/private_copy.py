@@ -108,6 +108,8 @@ def point_at_place(home: Path, account: Account, progress: Progress) -> None:
     The programs name their loader by its path. They are changed in a copy, since some of them may be running.
     """
     root = home / "programs"
+    if not root.exists():
+        return
     with (
         locked(home / "programs.lock", progress),
         suppress(OSError, ValueError, EmbeddedServerError),
