@@ -95,7 +95,8 @@ def _is_to_move(old: Path, new: Path) -> bool:
 def _is_unfinished(old: Path) -> bool:
     """Tell whether a process was killed between the arrival of the data and the end of the old folder."""
     try:
-        return {path.name for path in old.iterdir()} <= {*_LOCKS, _CLUSTER + _MOVED}
+        ours = old.stat().st_uid == os.geteuid()
+        return ours and {path.name for path in old.iterdir()} <= {*_LOCKS, _CLUSTER + _MOVED}
     except OSError:
         return False
 
