@@ -172,9 +172,15 @@ def _command_of(kind: Kind) -> typer.Typer:
 def _taken_in(
     kind: str, chosen: Source, ingest: Callable[[Warehouse, Source], Ingested], database_url: str | None
 ) -> Ingested:
-    """Take `chosen` in by `ingest` as a job, and show what goes on meanwhile."""
-    from jobs.ingest import typed
+    """Take `chosen` in by `ingest` as a job, and show what goes on meanwhile.
 
+    A file that is not there is a slip of whoever types, and leaves no row.
+    """
+    from jobs.ingest import typed
+    from mlops.sources import FileSource
+
+    if isinstance(chosen, FileSource):
+        chosen.require()
     with shown_progress() as progress:
         progress(f"Taking in {chosen.name}", None)
         with open_warehouse(database_url) as warehouse:

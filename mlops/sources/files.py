@@ -63,6 +63,11 @@ class FileSource:
         """The file's path as it was given, what cannot be printed in it as escapes."""
         return printable(str(self.path))
 
+    def require(self) -> None:
+        """Return where the file is there and can be opened. Raises SourceError, saying why not."""
+        with self._opened():
+            pass
+
     def batches(self, layout: Layout) -> Iterator[Batch]:
         """Yield the rows of the file. Raises SourceError, saying what is wrong with the file and what to do."""
         import pyarrow as pa

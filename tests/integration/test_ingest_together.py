@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,11 +136,15 @@ def test_whoever_waits_is_told_for_whom(warehouse: Warehouse, database_url: str)
     ]
 
 
-def test_what_is_refused_leaves_its_row(warehouse: Warehouse, database_url: str) -> None:
-    command = [sys.executable, "-c", INGEST, "earnings", "nowhere.csv", "--database-url", database_url]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
-    refused = ("ingest", "earnings", False, "failed", "SourceError: There is no file nowhere.csv.")
-    assert job_runs(warehouse) == [refused]
+def test_what_is_refused_leaves_its_row_and_a_slip_none(
+    warehouse: Warehouse, database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.csv").touch()
+    for file in ("empty.csv", "nowhere.csv"):
+        command = [sys.executable, "-c", INGEST, "earnings", str(tmp_path / file), "--database-url", database_url]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    said = f"SourceError: {tmp_path / 'empty.csv'} is empty. Write the file again."
+    assert job_runs(warehouse) == [("ingest", "earnings", False, "failed", said)]
 
 
 def test_recorded_at_is_taken_after_the_lock(warehouse: Warehouse) -> None:
