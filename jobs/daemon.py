@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("forecastle.daemon")
 
 LONGEST_SLEEP = 30.0
-"""Seconds after which the clock is looked at again: it may have been set, or the machine have slept."""
+"""Seconds after which the clock is looked at again: it may have been set, or the machine may have slept."""
 
 _SET_BACK = timedelta(minutes=1)
-"""A clock that shows so much less than before was wrong, and with it when a task was to be attempted next."""
+"""Where the clock is put back by this much, it was wrong before, and so were the times of the next attempts."""
 
 _LAST_WORDS = 2.0
 """Seconds that the thread has to close its connections, when no job is running any more."""

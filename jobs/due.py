@@ -35,8 +35,7 @@ def due(job: str, standing: Standing, now: datetime) -> Due | None:
     """Return what is due of `job` at `now` (UTC), None for nothing.
 
     Whether a run was due is decided by the expression that was set at that time: a new one makes nothing due in the
-    past. A scheduled run
-    that has a row and has not succeeded is due until the next one is.
+    past. A scheduled run that has a row and has not succeeded is due until the next one is.
     """
     spans = list(_spans(job, standing, now))
     moments: list[datetime] = []

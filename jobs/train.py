@@ -119,4 +119,4 @@ def _train(
 
 
 def _silent(what: str, done: int, total: int) -> None:
-    """Say nothing."""
+    """Show no progress."""

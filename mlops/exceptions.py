@@ -115,7 +115,7 @@ class RegistryError(ForecastleError):
 
 
 class ParityError(RegistryError):
-    """The exported model does not say what the trained one says, so it was not registered."""
+    """The exported model forecasts otherwise than the trained one, so it was not registered."""
 
 
 class ArtifactCorruptError(RegistryError):

@@ -201,7 +201,7 @@ class Scorer:
 
 
 def _inputs(facts: dict[str, str]) -> list[dict[str, Any]]:
-    """Return what a file says of its inputs; one that is older than that has the one feature set that there was."""
+    """Return the inputs that a file declares. Older files declare none: theirs is the feature set `technical`."""
     if "inputs" in facts:
         return [each for each in json.loads(facts["inputs"]) if each["kind"] == "row"]
     names, version = json.loads(facts["feature_names"]), json.loads(facts["feature_set_version"])

@@ -1,5 +1,5 @@
--- Let the planner know what is in a hypertable, once that has changed by more than 10,000 rows and a tenth of it. Autovacuum
--- looks at the chunks, each by itself; what joins and groupings of the whole table are planned by, nobody gathers unasked.
+-- Gather the planner's statistics of a hypertable, once more than 10,000 rows and a tenth of it have changed.
+-- Autovacuum gathers those of each chunk, but not those of the whole table, by which joins and groupings are planned.
 -- With rights of the owner, since only the owner of a table may ANALYZE it (before PostgreSQL 17).
 SET LOCAL ROLE forecastle_owner;
 

@@ -1,4 +1,4 @@
--- The only ways to move an alias. Each waits for the others by the row of the model.
+-- The only functions that move an alias. Each waits for the others by the row of the model.
 -- With rights of the owner, since nobody else may write ml.alias_moves.
 SET LOCAL ROLE forecastle_owner;
 
@@ -51,7 +51,7 @@ REVOKE EXECUTE ON FUNCTION ml.promote(text, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ml.promote(text, integer, text) TO forecastle_approver;
 
 -- Let the version that was in production before the present one make the forecasts again, and return its number. Versions
--- in production are a pile: what puts one there lays it on top, a rollback takes the topmost away.
+-- in production are a stack: a promotion pushes a version, and a rollback pops it.
 CREATE OR REPLACE FUNCTION ml.rollback(of_model text, why text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

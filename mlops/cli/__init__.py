@@ -13,7 +13,7 @@ from mlops.exceptions import ForecastleError
 from mlops.printable import cut, printable
 
 _INTERRUPTED = 130
-"""What a shell reports of a program that Ctrl-C ended, and what Typer makes of it."""
+"""The exit status of a program that Ctrl-C ended, in shells and in Typer."""
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jobs.scheduled import Pauses, Scheduled
 
 schedule_app = typer.Typer(
-    name="schedule", help="The daemon: the daily way and the monthly retrain.", no_args_is_help=True
+    name="schedule", help="The daemon: the daily job and the monthly retrain.", no_args_is_help=True
 )
 
 
@@ -49,7 +49,7 @@ def run_schedule(
     ] = None,
     as_of: AsOf = None,
 ) -> None:
-    """Run the daily way, the monthly retrain and what else `schedule list` shows when they are due, until SIGTERM.
+    """Run the daily job, the monthly retrain and what else `schedule list` shows when they are due, until SIGTERM.
 
     A run is as of the moment at which it was due. What was due while the daemon was down: the newest run is made, those
     before it are marked as missed in job_runs; `--once daily --as-of TIME` makes one up. Where the database or a source

@@ -55,8 +55,8 @@ def train(
     """Train a candidate on what was known at a moment, check it, register it, and print how good it is beside naive.
 
     A new version waits as staging, unless the specification says otherwise; `models promote` puts it into production.
-    Nothing is registered where the checks of the training set fail, or where the exported model does not say what the
-    trained one says.
+    Nothing is registered where the checks of the training set fail, or where the exported model forecasts otherwise
+    than the trained one.
     """
     from jobs import train as job
     from mlops.clock import parse_as_of

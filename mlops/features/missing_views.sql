@@ -1,4 +1,4 @@
--- Of the views that dbt makes, which are not there? Grain: one row per missing view.
+-- Those of the views :names that are missing. Grain: one row per missing view.
 SELECT name
 FROM unnest(CAST(:names AS text [])) AS name
 WHERE to_regclass(name) IS NULL

@@ -15,7 +15,7 @@ from mlops.warehouse import sql
 from mlops.warehouse.timeframes import read_timeframe
 
 _NOW = timedelta(minutes=1)
-"""A forecast as of so little ago is one as of now: nobody types a moment so fast."""
+"""A forecast whose as-of is at most this long ago counts as one as of now."""
 
 
 def symbols_in_quarantine(connection: Connection, timeframe: str, as_of: datetime) -> frozenset[int]:

@@ -1,4 +1,4 @@
--- Whether training used rows from after :as_of: is there a feature row known after it and not after :trained_as_of?
+-- Whether training used rows from after :as_of: whether a feature row is known after it and up to :trained_as_of.
 -- Grain: one row. `ts` lies before `known_at`, so the bound on ts only leaves chunks out; ten days are more than a
 -- bar and any gap between sessions that falls into it.
 SELECT EXISTS (

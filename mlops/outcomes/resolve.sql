@@ -18,8 +18,8 @@ WITH judges AS (
     FROM ml.versions AS v
     CROSS JOIN LATERAL unnest(v.horizons, v.thresholds) AS h (horizon, threshold)
 ),
--- Both by themselves, and every label set looked up that there is: with the versions joined in here the planner takes what is
--- open for next to nothing, and by the index of the table it looked each bar up among all that are as old.
+-- What is open is read by itself, and its bars are looked up in every label set. If the versions were joined here, the
+-- planner would expect almost no open forecasts, and look each bar up among all bars of the same time.
 open_forecasts AS MATERIALIZED (
     SELECT model, version, symbol_id, timeframe, horizon, as_of, ts FROM ml.unresolved WHERE as_of < :as_of
 ),
@@ -40,7 +40,7 @@ answered AS MATERIALIZED (
     FROM known AS k
     JOIN open_forecasts AS f USING (symbol_id, timeframe, ts, horizon)
 ),
--- Materialized, so that each prediction is looked up by its whole key: the planner thinks that almost nothing is due.
+-- Materialized, so that each prediction is looked up by its whole key: the planner expects almost nothing to be due.
 due AS MATERIALIZED (
     SELECT
         a.*,

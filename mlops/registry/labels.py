@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """`major` grows with other inputs, `minor` with another way to learn from them, `patch` when trained again."""
+    """`major` grows with other inputs, `minor` with another method, `patch` when trained again."""
 
     major: int
     minor: int
@@ -23,24 +23,24 @@ class Answer:
     Attributes:
         inputs: what it was given: its labels, and of each input its name, kind, feature set, that set's version and the
             features' names.
-        way: whose it is and how it learnt: candidate, family and hyperparameters.
+        method: how it learnt from them: candidate, family and hyperparameters.
     """
 
     inputs: list[Any]
-    way: tuple[str, str, dict[str, Any]]
+    method: tuple[str, str, dict[str, Any]]
 
 
 def next_label(answer: Answer, earlier: Iterable[tuple[Answer, Label]]) -> Label:
     """Return the label of a version that gives `answer`, after the `earlier` ones of the same model, in any order.
 
-    Versions of the same inputs share their major number; those that learnt from them in the same way also the minor
-    one. Two candidates that are trained in turn so keep theirs: 1.0.0, 1.1.0, 1.0.1, 1.1.1.
+    Versions of the same inputs share their major number; those of the same method also share the minor one.
+    Two candidates that are trained in turn therefore keep theirs: 1.0.0, 1.1.0, 1.0.1, 1.1.1.
     """
     labels = [(each, label) for each, label in earlier]
     same_inputs = [(each, label) for each, label in labels if each.inputs == answer.inputs]
-    same_way = [label for each, label in same_inputs if each.way == answer.way]
-    if same_way:
-        newest = max(same_way, key=lambda label: (label.major, label.minor, label.patch))
+    same_method = [label for each, label in same_inputs if each.method == answer.method]
+    if same_method:
+        newest = max(same_method, key=lambda label: (label.major, label.minor, label.patch))
         return Label(newest.major, newest.minor, newest.patch + 1)
     if same_inputs:
         major = max(label.major for _, label in same_inputs)

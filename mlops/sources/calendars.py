@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AHEAD_AT_LEAST = timedelta(days=330)
-"""The table is extended as soon as it reaches less far beyond today."""
+"""The table is extended as soon as it reaches less than this beyond today."""
 AHEAD = timedelta(days=400)
-"""So far beyond today it reaches then."""
+"""How far beyond today the table reaches when it has been extended."""
 _HOLIDAYS: dict[str, frozenset[tuple[int, int]]] = {"24/5": frozenset({(1, 1), (12, 25)})}
-"""Month and day of what exchange-calendars takes for sessions and is none: its `24/5` has every weekday, and on these
-two no market of currencies is open. Of other holidays some quotes are left, on 24 and 26 December for example."""
+"""Month and day of holidays that exchange-calendars takes for sessions: its `24/5` has every weekday, and on these two
+no market of currencies is open. On other holidays, such as 24 and 26 December, there are some quotes."""
 EARLIEST = date(1900, 1, 1)
 """No bar is older: an older date is a mistake of the file, and a calendar that long of no use."""
 
@@ -149,7 +149,7 @@ def _naive_utc(moment: datetime) -> datetime:
 def _calendar(exchange: str, first: date, last: date) -> list[tuple[Any, ...]]:
     """Return (session, open, close) of an exchange between two days; where its calendar begins later, from there.
 
-    Without the days on which, other than the package says, nothing is traded.
+    The days on which nothing is traded, although the package has a session, are left out.
     """
     import exchange_calendars
     import pandas as pd

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 8 << 20
 _BLOCK_RECORDS = 200_000
-"""No more records are handed on at once: a line of one letter costs a thousand bytes until it is rejected."""
+"""The most records of one batch: a line of one letter takes a thousand bytes of memory until it is rejected."""
 _LONGEST_RECORD = 1 << 20
 """Bytes. A row of bars has a hundred; a thousand columns make ten thousand."""
 _DELIMITERS = ",;\t|"

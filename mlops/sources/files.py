@@ -176,11 +176,11 @@ class _Bounded(BufferedIOBase):
 
 
 class _NotRegularError(OSError):
-    """What was opened holds no bytes that stay: a pipe, a terminal, a device."""
+    """What was opened is no regular file but a pipe, a terminal or a device."""
 
 
 def open_regular(path: str | Path, *, flags: int = 0, folder: int | None = None) -> BufferedReader:
-    """Open a file for reading and make sure, on what was opened, that it is one; wait for nobody's pipe.
+    """Open a regular file for reading, without waiting for a pipe. What was opened is checked, not the path.
 
     `flags` are more flags of open(2); `folder` is the descriptor of the folder in which a relative `path` lies. Raises
     OSError: IsADirectoryError among others, and one of its own for a pipe, a terminal, a socket or a device.

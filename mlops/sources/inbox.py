@@ -24,7 +24,7 @@ from mlops.sources.files import FileSource, open_regular
 DONE, REFUSED = "done", "refused"
 """The folders in the inbox for what was taken in and for what was not."""
 WHY = ".why.txt"
-"""How the name of a text ends that says why the file beside it was refused, or still lies in the inbox."""
+"""The end of the name of a text, which says why the file beside it was refused or still lies in the inbox."""
 
 _LONGEST_NAME = 255  # bytes, on nearly all file systems
 _SUFFIX = re.compile(r"\.(?:csv|parquet|csv\.gz)\Z", re.IGNORECASE)

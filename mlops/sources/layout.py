@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_COLUMNS = 10_000
 _SHOWN_COLUMNS, _SHOWN_LENGTH = 20, 40
-"""So much of a header is quoted in a message: whatever is called a header may be anything."""
+"""How many columns of a header a message quotes, and how many characters of each: a file may have any header."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ _LARGEST_FOOTER = 32 << 20
 _LARGEST_CHUNK = 256 << 20
 """Bytes of one column in one row group, unpacked: 33 million numbers. Writers put a million rows into a row group."""
 _ROWS_ANYHOW = 1_000_000
-"""So many rows may take no space at all; more need at least a byte each, as prices that move do."""
+"""Up to this many rows may be of any size; more need at least a byte each, which prices that change always take."""
 _LONGEST_TEXT = 256
 """Characters. No ticker, number or date is as long; what is longer is cut and marked, and so rejected as a value."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PRICES = ("open", "high", "low", "close")
 MOST_SYMBOLS = 1_000_000
-"""There are some hundred thousand in the world; each that a file names is kept in memory."""
+"""The most symbols that a file may name, since each is kept in memory. The world has some hundred thousand."""
 
 
 class BarStaging:

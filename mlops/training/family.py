@@ -1,7 +1,7 @@
 """What a model family is: the contract that `training` holds each to, so that it need not know any of them.
 
-A family is one module in `mlops/training/families/`, found by its file name, which is the name that a specification
-says. It binds an object of this protocol to `FAMILY`. Its library is imported inside its functions alone: `forecastle
+A family is one module in `mlops/training/families/`, which a specification names by its file name. It binds an object
+of this protocol to `FAMILY`. Its library is imported inside its functions alone: `forecastle
 --help`, a forecast and the daemon start without it.
 """
 
@@ -26,7 +26,7 @@ class FittedModel(Protocol):
     """A model of any family, fitted and not yet exported."""
 
     def predict(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return what the family's own library says of `features` [n, features], for the export to be held against.
+        """Return the forecasts of the family's own library for `features` [n, features], to compare the export with.
 
         Quantiles of the forward return as fractions, [n, horizons, quantiles], ascending along the last axis; and
         probabilities of the directions, [n, horizons, classes], each row summing to 1.
@@ -34,7 +34,7 @@ class FittedModel(Protocol):
         ...
 
     def export(self, inputs: ModelInput) -> bytes:
-        """Return the ONNX file that says the same of `inputs`. The same model gives the same bytes."""
+        """Return the ONNX file that makes the same forecasts from `inputs`. The same model gives the same bytes."""
         ...
 
     def probes(self, middle: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
-"""Connecting to a server that is just starting or stopping: it is waited for, since it says itself that it is there.
+"""Connect to a server, and wait for it while it is starting or stopping.
 
 After a crash or a reboot PostgreSQL replays its log before it lets anybody in, and answers every connection with
-SQLSTATE 57P03 meanwhile. That is no fault of the URL, and whoever waits gets in. The driver hands on the server's
-words, in the server's language, and no SQLSTATE; libpq's ping knows it.
+SQLSTATE 57P03 meanwhile. So the URL may be right, and it helps to wait. The driver gives only the server's message,
+in the server's language, and no SQLSTATE; libpq's ping tells the two states apart from others.
 """
 
 from __future__ import annotations

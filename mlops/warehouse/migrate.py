@@ -19,7 +19,7 @@ from mlops.warehouse.standing import prepare
 
 _SEARCH_PATH = "search_path=analytics, public"
 _CHECK_CLIENTS = "client_connection_check_interval=2s"
-_INVALID_VALUE = "22023"  # what a system that cannot tell says of any but 0
+_INVALID_VALUE = "22023"  # for any value but 0, where the system cannot detect that a client is gone
 
 
 def migrate(warehouse: Warehouse) -> str:
@@ -51,8 +51,8 @@ def set_database_defaults(connection: Connection) -> None:
 
     The search path begins with analytics, so that `SELECT * FROM ml_forecasts` works as it stands. A session whose
     client was killed ends within seconds, even where it waits for a lock and others wait behind it; a server on a
-    system that cannot tell goes without that. The settings belong to the database and are not copied when it serves as
-    a template.
+    system that cannot detect this does without. The settings belong to the database and are not copied when it serves
+    as a template.
     """
     there: set[str] = set(connection.execute(sql("warehouse", "database_defaults")).scalars())
     if {_SEARCH_PATH, _CHECK_CLIENTS} <= there:

@@ -1,4 +1,4 @@
-"""SQL is code with a name: each query is a file `mlops/<stage>/<name>.sql` whose first lines say purpose and grain."""
+"""Named queries: each is a file `mlops/<stage>/<name>.sql` whose first lines state its purpose and grain."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Rights that a database is to have whatever came before: each migration brings them about again.
+"""The rights that a database should have: each migration sets them again, since they can be lost.
 
-PostgreSQL and TimescaleDB let everybody call functions that harm and that whoever reads has no need of; the next
-version of TimescaleDB brings its own back. And any member of a role may throw away what the role is to read of tables
-yet to come (`DROP OWNED BY forecastle_analyst`).
+PostgreSQL and TimescaleDB let everybody call some functions that do harm and that readers do not need; an update of
+TimescaleDB grants its own again. And any member of a role can drop the default privileges by which the role reads
+future tables (`DROP OWNED BY forecastle_analyst`).
 """
 
 from __future__ import annotations

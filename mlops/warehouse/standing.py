@@ -1,7 +1,7 @@
-"""What a login needs before it can migrate a database, given where that is possible and said where it is not.
+"""Give a login what it needs to migrate a database, or say what an administrator has to grant it.
 
-A superuser has it all. On a managed server the login that owns the database is none: it may create roles, and grants
-itself those that it created; the extension, and roles that somebody else created, are for an administrator.
+A superuser has it all. On a managed server the login that owns the database is not a superuser. It may create roles,
+and grants itself those that it created; the extension, and roles that somebody else created, are for an administrator.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The whole way on real prices, by the command that a newcomer types, and what an analyst then reads.
+"""All stages on real prices, by the command that a newcomer types, and what an analyst then reads.
 
 The command is that of a wheel in an environment that was empty before, run in an empty folder away from the checkout:
 what lies in the checkout alone, or is installed for the tests alone, is missed here.

@@ -76,7 +76,7 @@ def test_the_page_word_for_word(server: str) -> None:
     with psycopg.connect(login(there, "ann")) as connection:
         assert connection.execute("SELECT count(*) FROM ml_forecasts").fetchone() == (0,)
         assert connection.execute("SHOW statement_timeout").fetchone() == ("5min",)
-    # The daemon's daily way, on nothing: it comes as far as the checks, which say that there is nothing.
+    # The daemon's daily job, on nothing: it comes as far as the checks, which say that there is nothing.
     day = subprocess.run(
         [FORECASTLE, "schedule", "run", "--once", "daily", "--database-url", login(there, "forecaster")],
         capture_output=True, text=True, check=False,

@@ -1,4 +1,4 @@
-"""What is added touches what it is made of and nothing else: done in a scratch copy, and gone the whole way with."""
+"""What is added touches only its own files: each is added in a scratch copy, in which all stages are then run."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def rows(warehouse: Warehouse, query: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.execute(text(query))]
 
 
-def go_the_way(
+def run_all_stages(
     scratch: Path, warehouse: Warehouse, spec: str, days: tuple[str, str, str] = DAYS, timeframe: str = "d1"
 ) -> None:
     """Build, check, train, export, forecast, outcomes, drift."""
@@ -119,7 +119,7 @@ def test_a_feature_set_is_a_model_with_its_contract_and_a_specification(featured
     (scratch / spec).write_text(block(spec).replace('later = "challenger"', 'first = "production"'), encoding="utf-8")
     assert changed(scratch) == {*files, spec}
 
-    go_the_way(scratch, featured, "stocks_d1/month")
+    run_all_stages(scratch, featured, "stocks_d1/month")
 
     assert rows(featured, "SELECT feature_set, feature_set_version, features FROM ml.version_inputs") == [
         ("month", "month-1", ["day_of_month", "day_of_week", "day_range"])
@@ -145,9 +145,9 @@ def test_a_feature_that_has_seen_the_future_closes_the_gate(featured: Warehouse,
             written.replace("(bars.high - bars.low) / bars.close", f"coalesce({ahead}, 1)"), encoding="utf-8"
         )
     (scratch / "specs/stocks_d1/month.toml").write_text(block("specs/stocks_d1/month.toml"), encoding="utf-8")
-    way = (("features", "build"), ("train", "stocks_d1/month", "--as-of", DAYS[0]))
+    commands = (("features", "build"), ("train", "stocks_d1/month", "--as-of", DAYS[0]))
     with pytest.raises(AssertionError, match="features_equal_a_rebuild_at_the_cutoff"):
-        forecastle(scratch, featured, *way)
+        forecastle(scratch, featured, *commands)
     assert rows(featured, "SELECT count(*) FROM ml.versions") == [(0,)]
 
 
@@ -161,7 +161,7 @@ def test_a_feature_is_an_expression_and_its_column_in_the_contract(featured: War
         (scratch / file).write_text(written.replace(before, added + before), encoding="utf-8")
     assert changed(scratch) == {macro, contract}
 
-    go_the_way(scratch, featured, "stocks_d1/gbm")
+    run_all_stages(scratch, featured, "stocks_d1/gbm")
 
     [(names,)] = rows(featured, "SELECT features FROM ml.version_inputs")
     assert isinstance(names, list)
@@ -197,7 +197,7 @@ def test_a_timeframe_is_one_row(warehouse: Warehouse, scratch: Path) -> None:
     spec.write_text(f'{written}\n[promotion]\nfirst = "production"\n', encoding="utf-8")
     assert changed(scratch) == {"specs/fx_h12/mine.toml"}
 
-    go_the_way(scratch, warehouse, "fx_h12/mine", ("2016-06-30", "2016-08-31", "2016-12-15"), "h12")
+    run_all_stages(scratch, warehouse, "fx_h12/mine", ("2016-06-30", "2016-08-31", "2016-12-15"), "h12")
 
     assert rows(warehouse, "SELECT label_set, thresholds FROM ml.versions") == [("forward", [0.0015, 0.003])]
     # The newest bar that is known a moment before Wednesday ends is that of its morning.
@@ -214,7 +214,7 @@ def test_a_label_set_is_a_model_with_its_contract_and_a_specification(featured: 
         (scratch / file).write_text(block(file.removeprefix("dbt_project/")), encoding="utf-8")
     assert changed(scratch) == {*files, spec}
 
-    go_the_way(scratch, featured, "stocks_d1/from_open")
+    run_all_stages(scratch, featured, "stocks_d1/from_open")
 
     assert rows(featured, "SELECT label_set, label_set_version FROM ml.versions") == [("from_open", "from_open-1")]
     of_the_set = "relation = 'labels.from_open' AND success"
@@ -248,9 +248,9 @@ def test_a_label_that_is_known_too_early_closes_the_gate(featured: Warehouse, sc
     )
     spec = scratch / "specs/stocks_d1/from_open.toml"
     spec.write_text(block("specs/stocks_d1/from_open.toml"), encoding="utf-8")
-    way = (("features", "build", "--full-refresh"), ("train", "stocks_d1/from_open", "--as-of", DAYS[0]))
+    commands = (("features", "build", "--full-refresh"), ("train", "stocks_d1/from_open", "--as-of", DAYS[0]))
     with pytest.raises(AssertionError, match="label_is_known_with_the_bar_that_ends_it"):
-        forecastle(scratch, featured, *way)
+        forecastle(scratch, featured, *commands)
 
 
 def test_a_family_is_one_module_and_a_specification(featured: Warehouse, scratch: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_family_is_one_module_and_a_specification(featured: Warehouse, scratch
     )
     assert changed(scratch) == {module, spec}
 
-    go_the_way(scratch, featured, "stocks_d1/naive")
+    run_all_stages(scratch, featured, "stocks_d1/naive")
 
     assert rows(featured, "SELECT family, hyperparameters ->> 'scale' FROM ml.versions") == [
         ("naive_band", "volatility_20")
@@ -310,7 +310,7 @@ def test_a_job_is_one_module_and_its_line(featured: Warehouse, scratch: Path) ->
 
 
 def test_a_source_of_bars_is_one_module(warehouse: Warehouse, scratch: Path) -> None:
-    """By the command and by the daily way, for symbols that trade every day."""
+    """By the command and by the daily job, for symbols that trade every day."""
     module, spec = "mlops/sources/waves.py", "specs/crypto_d1/mine.toml"
     (scratch / module).write_text(block(module), encoding="utf-8")
     history = ("--symbol", "SOL", "--symbol", "ETH", "--from", "2014-01-01", "--to", "2016-08-31")

@@ -66,7 +66,7 @@ class Daemon:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stream, text=True, env=kept | settings,
             )  # fmt: skip
 
-    def say(self) -> None:
+    def go_on(self) -> None:
         pipe(self.process.stdin).write("\n")
         pipe(self.process.stdin).flush()
 
@@ -163,8 +163,8 @@ def test_a_server_of_ones_own_may_be_restarted_between_two_runs_and_stay_away_fo
     minutes = sorted({row.as_of for row in rows})
     assert minutes == [minutes[0] + timedelta(minutes=n) for n in range(len(minutes))]
     assert {row.as_of for row in rows if row.state in ("succeeded", "missed")} == set(minutes)
-    told = [row.error for row in rows if row.error]
-    assert any("WarehouseUnreachableError: No database answers" in error and "Tried" in error for error in told), told
+    found = [row.error for row in rows if row.error]
+    assert any("WarehouseUnreachableError: No database answers" in error and "Tried" in error for error in found), found
 
 
 def test_a_server_that_is_restarted_in_the_middle_of_a_run(server: EmbeddedServer, start: Start) -> None:
@@ -173,9 +173,9 @@ def test_a_server_that_is_restarted_in_the_middle_of_a_run(server: EmbeddedServe
     assert daemon.heard() == "begun\n"
     server.down()
     server.up()
-    daemon.say()
+    daemon.go_on()
     assert daemon.heard() == "begun\n"
-    daemon.say()
+    daemon.go_on()
     wait_for(lambda: succeeded(url), daemon)
     due = datetime(2017, 7, 3, 22, 30, tzinfo=UTC)
     assert [(row.as_of, row.attempt) for row in runs(url)] == [(due, 1), (due, 2)]

@@ -59,12 +59,12 @@ def test_the_list_makes_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_run_at_once_says_what_it_did(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    def way(warehouse: Warehouse, as_of: datetime, *_: object, **__: object) -> None:
+    def two_steps(warehouse: Warehouse, as_of: datetime, *_: object, **__: object) -> None:
         for step in ("features", "check"):
             with job_run(warehouse, step, as_of):
                 pass
 
-    monkeypatch.setattr(daily_job, "run", way)
+    monkeypatch.setattr(daily_job, "run", two_steps)
     ended = schedule(warehouse, "run", "--once", "daily", "--as-of", "2017-07-03T22:30:00+00:00")
     said = r"Daily as of 2017-07-03 22:30 UTC succeeded in \d+\.\d s: features \d+\.\d s, check \d+\.\d s\.\n"
     assert re.fullmatch(said, ended.stdout.splitlines(keepends=True)[-1])

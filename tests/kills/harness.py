@@ -1,4 +1,4 @@
-"""Goes the way undisturbed, then once more with kills, and compares what is there in the end."""
+"""Runs all steps undisturbed, then once more with kills, and compares what is there in the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from databases import administer
 from server_for_tests import fast_server, open_folder
 
 from kills.content import content, differences, left_over
-from kills.way import Step, way
+from kills.steps import Step, steps_of
 from kills.workshop import Workshop
 from mlops.embedded import EmbeddedServer
 from mlops.embedded.postmaster import running
@@ -24,13 +24,13 @@ from mlops.warehouse.databases import beside
 DEALT = (
     "daily", "train", "features", "daily", "ingest", "migrate", "daily", "check", "outcomes", "drift", "forecast",
 )  # fmt: skip
-"""Whose turn it is: the daily way is the longest, and holds all parts but the first three."""
+"""The kinds of step that are killed, in turn; the daily job most often, since it is the longest."""
 
 HOWS = ("at a moment", "after a time", "its server")
 """Killed by itself before a statement, a commit or a move of a file; from outside; or the server is, at a time."""
 
 _NEARER = (1.0, 0.6, 0.3, 0.1, 0.03, 0.0)
-"""Shares of the way to a kill, one after the other, where the command ended before it came to it."""
+"""Where a command ended before its kill, it is tried again at these shares of the moment or time, in this order."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,23 @@ class Summary:
 
 
 def run(
-    n_kills: int, seed: int, days: int, *, short: bool = False, say: Callable[[str], object] = lambda _: None
+    n_kills: int, seed: int, days: int, *, short: bool = False, progress: Callable[[str], object] = lambda _: None
 ) -> Summary:
-    """Kill `n_kills` times on the (short) way over `days` days, where `seed` says, and return what came of it."""
+    """Kill `n_kills` times in the steps over `days` days, at random from `seed`, and return what came of it."""
     summary = Summary()
     with open_folder("kills") as folder, Workshop(folder) as workshop, _server(folder / "home") as server:
-        steps = way(folder, days, short=short)
+        steps = steps_of(folder, days, short=short)
         calm, wild = _World(server, workshop, folder, "calm"), _World(server, workshop, folder, "wild")
         workshop.wait_until_loaded()
         measured = []
         for step in steps:
             measured.append(calm.complete(step, summary))
-            say(f"undisturbed, {measured[-1].seconds:4.1f} s, {measured[-1].moments:4d} moments: {step}")
+            progress(f"undisturbed, {measured[-1].seconds:4.1f} s, {measured[-1].moments:4d} moments: {step}")
         for index, kills in enumerate(deal(steps, n_kills, random.Random(seed))):  # noqa: S311 - no secret
             wild.put_files(steps[index])
             for kill in kills:
                 summary.kills.append(wild.kill(steps[index], kill, measured[index]))
-                say(summary.kills[-1])
+                progress(summary.kills[-1])
             wild.complete(steps[index], summary)
         summary.problems += differences(calm.content(), wild.content())
         summary.problems += (
@@ -85,7 +85,7 @@ def run(
 
 
 def deal(steps: list[Step], n_kills: int, rng: random.Random) -> list[list[Kill]]:
-    """Return the kills of each step, dealt out by turns over the parts of the way and the ways to kill."""
+    """Return the kills of each step, in turn over the kinds of step and the methods of killing."""
     dealt: list[list[Kill]] = [[] for _ in steps]
     kinds = [kind for kind in DEALT if any(step.kind == kind for step in steps)]
     for turn in range(n_kills):
@@ -107,7 +107,7 @@ def _server(home: Path) -> Iterator[EmbeddedServer]:
 
 
 class _World:
-    """A database and an inbox, and the way that is gone in them."""
+    """A database and an inbox, and the steps that are run on them."""
 
     def __init__(self, server: EmbeddedServer, workshop: Workshop, folder: Path, name: str) -> None:
         self.server, self.workshop, self.name = server, workshop, name
@@ -140,7 +140,7 @@ class _World:
         return Measured(took, len(self.workshop.moments))
 
     def kill(self, step: Step, kill: Kill, measured: Measured) -> str:
-        """Run a step and kill it, or its server, on the way; return what was killed and where."""
+        """Run a step and kill it, or its server, before it ends; return what was killed and where."""
         for nearer in _NEARER:
             where = kill.where * nearer
             if kill.how == "at a moment":

@@ -20,7 +20,7 @@ NOWHERE = Warehouse("postgresql://u@h/d")
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the daily way's steps, in the order in which they are run; checks with their timeframe."""
+    """The names of the daily job's steps, in the order in which they are run; checks with their timeframe."""
     done: list[str] = []
     for name in ("features", "forecast", "outcomes", "drift"):
         monkeypatch.setattr(f"jobs.daily.{name}.run", lambda *_, name=name: done.append(name))
@@ -51,7 +51,7 @@ def test_a_closed_gate_stops_its_own_timeframe(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("error", [None, GateClosedError("at the forecast"), NoProductionModelError()])
-def test_gates_that_are_all_closed_end_the_way(
+def test_gates_that_are_all_closed_end_the_job(
     monkeypatch: pytest.MonkeyPatch, steps: list[str], error: Exception | None
 ) -> None:
     """The forecast is asked all the same: it keeps for each symbol why there is none."""

@@ -1,4 +1,4 @@
-"""Settings that reach further than their reading: the source of the daily way, and the database's URL."""
+"""Settings that reach further than their reading: the source of the daily job, and the database's URL."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@
         {% endcall %}
     {% else %}
         {{ get_assert_columns_equivalent(sql) }}
-        {#- By way of a new table: PostgreSQL computes in parallel what it writes into one, and nothing else that it writes.
-            This process writes the rows of the others: computing, too, it would keep them waiting. -#}
+        {#- The rows go into a new table first: of what it writes, PostgreSQL computes only that in parallel.
+            The leader only writes the rows: if it computed, too, the parallel workers would wait for it. -#}
         {% set built = target_relation.identifier ~ '_built' %}
         {% do run_query('set local parallel_leader_participation = off') %}
         {% do run_query(

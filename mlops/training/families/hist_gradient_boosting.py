@@ -61,7 +61,7 @@ class FittedBoosting:
     validation: Matrix
 
     def predict(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return what scikit-learn says; quantiles are rearranged, a class that training never saw has 0."""
+        """Return scikit-learn's forecasts: quantiles in ascending order, and 0 for a class that training never saw."""
         import numpy as np
 
         quantiles = np.empty((len(features), len(self.horizons), len(QUANTILES)))

@@ -1,4 +1,4 @@
-"""The way that is gone: commands in their order, on real prices, with the files that each finds in its inbox."""
+"""The steps that are run: commands in their order, on real prices, with the files that each finds in its inbox."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COLUMNS = ["symbol", "date", "open", "high", "low", "close", "volume", "adj_clos
 
 @dataclass(frozen=True)
 class Step:
-    """One command, and the files that lie in the inbox when it is first run. `kind` is the part that it stands for."""
+    """One command, and the files that lie in the inbox when it is first run. `kind` is its stage."""
 
     kind: str
     arguments: tuple[str, ...]
@@ -47,10 +47,10 @@ class Step:
         return " ".join(self.arguments)
 
 
-def way(folder: Path, days: int, *, short: bool = False) -> list[Step]:
-    """Return the way over the last `days` sessions of the sample; what is not the inbox's is written into `folder`.
+def steps_of(folder: Path, days: int, *, short: bool = False) -> list[Step]:
+    """Return the steps over the last `days` sessions of the sample. Files that are not for the inbox go into `folder`.
 
-    The short way leaves out what the daily way does, too, and what comes after it.
+    With `short`, the check, which the daily job runs as well, and all steps after the daily jobs are left out.
     """
     bars = sample_bars().rename(columns={"ticker": "symbol"})
     bars = bars[bars["ts"] >= FIRST].assign(date=lambda frame: frame["ts"].dt.date)[COLUMNS]
