@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     )
     daily_at: str = Field(
         default="30 22 * * mon-fri",
-        description="When the daily way runs: a crontab expression, UTC.",
+        description="When the daily job runs: a crontab expression, UTC.",
     )
     retrain_at: str = Field(
         default="0 3 1 * *",

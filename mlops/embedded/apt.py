@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlops.embedded.failures import failed
-from mlops.embedded.mirror import mirrors, ways
+from mlops.embedded.mirror import mirrors, transport_settings
 from mlops.embedded.progress import Progress
 from mlops.exceptions import EmbeddedServerError
 
@@ -93,7 +93,9 @@ class Apt:
             "Acquire::Languages": "none",
             "Debug::NoLocking": "true",
         }
-        text = ways(_output(["apt-config", "dump"])) + "".join(f'{name} "{value}";\n' for name, value in own.items())
+        text = transport_settings(_output(["apt-config", "dump"])) + "".join(
+            f'{name} "{value}";\n' for name, value in own.items()
+        )
         self._write("apt.conf", text)
 
     def _write(self, name: str, text: str) -> None:

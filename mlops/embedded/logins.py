@@ -41,7 +41,7 @@ _ANALYST = {
     "default_transaction_read_only": "on",
     # A query over all forecasts and outcomes takes seconds, an extract by a BI tool minutes.
     "statement_timeout": "15min",
-    # A view that is being read cannot be replaced; the daily way waits ten minutes for that.
+    # A view that is being read cannot be replaced; the daily job waits ten minutes for that.
     "idle_in_transaction_session_timeout": "5min",
     # Only a superuser can change these two. Each error would put its whole statement into the server's log.
     "log_min_messages": "fatal",

@@ -34,7 +34,7 @@ def mirrors(uris: str) -> list[str]:
     return [base for base, _ in points.most_common()]
 
 
-def ways(dump: str) -> str:
+def transport_settings(dump: str) -> str:
     """Return those lines of `apt-config dump` that say how a mirror is reached: proxies, certificates, timeouts.
 
     Nothing else of the machine's apt settings is taken over: its hooks would run on the machine's own folders, and its

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlops.embedded.mirror import mirrors, ways
+from mlops.embedded.mirror import mirrors, transport_settings
 
 BOOKWORM = """
 'http://mirror.example/debian/dists/bookworm/InRelease' mirror.example_debian_dists_bookworm_InRelease 0 
@@ -68,7 +68,7 @@ Acquire::Languages "none";
 Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "true";
 Acquire::GzipIndexes "true";
 """
-    assert ways(dump).splitlines() == [
+    assert transport_settings(dump).splitlines() == [
         'Acquire::http "";',
         'Acquire::http::Proxy "http://me:secret@proxy.example:3128/";',
         'Acquire::https::CAInfo "/etc/ssl/own.pem";',
