@@ -93,9 +93,8 @@ class Apt:
             "Acquire::Languages": "none",
             "Debug::NoLocking": "true",
         }
-        text = transport_settings(_output(["apt-config", "dump"])) + "".join(
-            f'{name} "{value}";\n' for name, value in own.items()
-        )
+        lines = "".join(f'{name} "{value}";\n' for name, value in own.items())
+        text = transport_settings(_output(["apt-config", "dump"])) + lines
         self._write("apt.conf", text)
 
     def _write(self, name: str, text: str) -> None:
