@@ -730,7 +730,7 @@ def test_dbt_unit_tests_hold(market: Market, tmp_path: Path) -> None:
         },
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout
-    assert ran.stdout.count(" PASS forecast_accuracy::") == 3
+    assert ran.stdout.count(" PASS forecast_accuracy::") == 2
     assert ran.stdout.count(" PASS alerts::") == 2
     assert ran.stdout.count(" PASS calibration::") == 1
     assert ran.stdout.count(" PASS schedule::") == 1

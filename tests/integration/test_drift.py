@@ -245,8 +245,10 @@ def plant_outcomes(
         connection.execute(
             text(
                 "INSERT INTO ml.outcomes (model, version, symbol_id, timeframe, horizon, as_of, ts, actual, "
-                "actual_direction, error, naive_error, hit, covered, known_at, recorded_at) VALUES "
-                "('tiny', :version, :id, 'd1', :h, :as_of, :ts, 0, 'NEUTRAL', 0, 0, :hit, true, :known_at, now())"
+                "actual_direction, error, naive_error, hit, covered, confidence, quantiles_below, known_at, "
+                "recorded_at) VALUES "
+                "('tiny', :version, :id, 'd1', :h, :as_of, :ts, 0, 'NEUTRAL', 0, 0, :hit, true, 0.5, 1, :known_at, "
+                "now())"
             ),
             facts,
         )

@@ -23,9 +23,12 @@ PREDICTIONS = """
     FROM generate_series(CAST(:first AS integer), :last) AS i
 """
 OUTCOMES = """
-    INSERT INTO ml.outcomes
+    INSERT INTO ml.outcomes (
+        model, version, symbol_id, timeframe, horizon, as_of, ts, actual, actual_direction, error, naive_error, hit,
+        covered, confidence, quantiles_below, known_at, recorded_at
+    )
     SELECT model, version, symbol_id, timeframe, horizon, as_of, ts, 0, 'NEUTRAL', 0, 0, false, true,
-        target_ts, target_ts
+        1, 1, target_ts, target_ts
     FROM ml.predictions WHERE model = 'planted'
 """
 
