@@ -13,13 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from sqlalchemy import text
 
 from benchmarks.row import Row
 from benchmarks.trained import DAILY, sessions
+from mlops.drift import measure
 from mlops.features import build
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
@@ -31,6 +32,10 @@ TIMES = 10
 
 _FORECAST_DAYS = 25
 _SPEC = "stocks_d1/gbm"
+_NEXT_SESSION = """
+    SELECT min(session) FROM market.sessions
+    WHERE exchange = 'XNYS' AND opens_at > (SELECT max(ts) FROM market.bars)
+"""
 _AT_MOST = 12.0
 _GIB = 2.0**20
 """KiB in a GiB, in which the system counts memory."""
@@ -77,8 +82,10 @@ def _live(url: str, times: int, folder: Path) -> dict[str, tuple[float, float]]:
         found["forecast run"] = _measured("forecast", url, days[-1])
         resolve(warehouse, days[-1])
         found["drift"] = min(_measured("drift", url, days[-1]) for _ in range(3))
+        with warehouse.begin() as connection:
+            day = connection.execute(text(_NEXT_SESSION)).scalar_one()
         for nth in range(times):
-            ingest_bars(warehouse, FileSource(_one_more_day(warehouse, folder, nth)))
+            ingest_bars(warehouse, FileSource(_one_more_day(folder, nth, day)))
         found["one more day"] = _measured("day", url, days[-1])
     return found
 
@@ -94,30 +101,25 @@ def _measured(step: str, url: str, as_of: datetime) -> tuple[float, float]:
     return seconds, kib / _GIB
 
 
+def _bars(folder: Path, nth: int) -> Path:
+    return folder / f"bars_{nth}.parquet"
+
+
 def _renamed(folder: Path, nth: int) -> Path:
     import polars as pl
 
-    path = folder / f"bars_{nth}.parquet"
+    path = _bars(folder, nth)
     name = pl.col("symbol") if nth == 0 else pl.col("symbol") + f".{nth}"
     pl.read_parquet(DAILY).with_columns(name.alias("symbol")).write_parquet(path)
     return path
 
 
-def _one_more_day(warehouse: Warehouse, folder: Path, nth: int) -> Path:
+def _one_more_day(folder: Path, nth: int, day: date) -> Path:
+    """Return a file with the last bars of those that `_renamed` wrote, as bars of `day`."""
     import polars as pl
 
-    query = """
-        SELECT session FROM market.sessions
-        WHERE exchange = 'XNYS' AND opens_at > (SELECT max(ts) FROM market.bars WHERE symbol_id <= 503)
-        ORDER BY session LIMIT 1
-    """
     path = folder / f"day_{nth}.parquet"
-    if nth == 0:
-        with warehouse.begin() as connection:
-            day = connection.execute(text(query)).scalar_one()
-        (folder / "day").write_text(day.isoformat(), encoding="utf-8")
-    day = datetime.fromisoformat((folder / "day").read_text(encoding="utf-8")).date()
-    last = pl.read_parquet(_renamed(folder, nth)).drop_nulls().filter(pl.col("date") == pl.col("date").max())
+    last = pl.read_parquet(_bars(folder, nth)).drop_nulls().filter(pl.col("date") == pl.col("date").max())
     last.with_columns(pl.lit(day).alias("date")).write_parquet(path)
     return path
 
@@ -148,19 +150,13 @@ def _check(warehouse: Warehouse, as_of: datetime) -> float:
     return took
 
 
-def _drift(warehouse: Warehouse, as_of: datetime) -> None:
-    from mlops.drift import measure
-
-    measure(warehouse, as_of)
-
-
 _STEPS: dict[str, Callable[[Warehouse, datetime], object]] = {
     "build": lambda warehouse, as_of: build(warehouse, full_refresh=True),
     "day": lambda warehouse, as_of: build(warehouse),
     "train": _train,
     "check": _check,
     "forecast": forecast,
-    "drift": _drift,
+    "drift": measure,
 }
 """Each takes the warehouse and an as-of; one that returns seconds has taken its own time."""
 

@@ -10,7 +10,6 @@ from sqlalchemy import text
 from benchmarks.row import Row, seconds
 from benchmarks.trained import DAILY, ensure_trained, sessions
 from mlops.domain import Role
-from mlops.features import build
 from mlops.outcomes import resolve
 from mlops.warehouse import Warehouse
 
@@ -25,7 +24,7 @@ _NEWEST = {
 }
 _ENOUGH = 0.5
 
-# A quantile of the real returns, so that the outcomes are of all kinds, and a probability that differs from row to row.
+# One band a horizon, so that real returns fall on all sides of it, and a probability that differs from row to row.
 _FORECASTS = """
     INSERT INTO ml.predictions (
         model, version, symbol_id, timeframe, horizon, as_of, ts, target_ts, p10, p50, p90, direction,
@@ -58,7 +57,6 @@ def run(url: str) -> list[Row]:
         with warehouse.begin(Role.OWNER) as connection:
             connection.execute(text(_FORECASTS), {"first": days[0], "last": days[-1]})
         took = seconds(lambda: resolve(warehouse, days[-1]))
-        build(warehouse)
         with warehouse.begin(Role.OWNER) as connection:
             n = connection.execute(text("SELECT sum(n) FROM ml.outcome_totals")).scalar_one()
         opened = _opened(warehouse)

@@ -14,7 +14,7 @@ from mlops.sources.ingested import NOT_YET, Ingested, Ticket, Waiting, record_in
 from mlops.sources.kinds import Kind
 from mlops.sources.layout import EARNINGS, Batch, Source, first_taken, readable
 from mlops.sources.rejections import Rejections, refuse_if_mostly_rejected, save_rejections
-from mlops.sources.values import name_error, read_moments, read_numbers, read_text
+from mlops.sources.values import read_moments, read_numbers, read_text
 from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.copying import copy_rows
 from mlops.warehouse.locks import take_lock
@@ -115,22 +115,18 @@ class _Staging:
             None if word is None else RELEASES.get(word.lower())
             for word in read_text(table.column("release")).to_pylist()
         ]
-        rejections.add(_which(ticker is None for ticker in tickers), "symbol is missing")
-        rejections.add(
-            _which(ticker not in self.symbols for ticker in tickers), "no such symbol in the warehouse: ingest its bars"
-        )
+        rejections.add_symbols(tickers, self.symbols)
         rejections.add(moments.missing, "date is missing")
         rejections.add(moments.unreadable, "date is no date")
         rejections.add(days < np.datetime64(EARLIEST), f"date is before {EARLIEST.year}")
         rejections.add(days > np.datetime64(self.last_day) + 1, "the release is in the future")
-        rejections.add(_which(release is None for release in releases), "release is neither pre nor post")
+        rejections.add_where((release is None for release in releases), "release is neither pre nor post")
         eps = {}
         for name in ("eps_estimate", "eps_actual"):
             eps[name], unreadable = read_numbers(table.column(name))
             rejections.add(unreadable, f"{name} is no number")
         quarters = read_text(table.column("quarter")).to_pylist() if self.has_quarter else [None] * table.num_rows
-        for why, unfit_rows in _unfit(quarters).items():
-            rejections.add(unfit_rows, f"quarter {why}")
+        rejections.add_names(quarters, "quarter")
         self.n_read += table.num_rows + len(batch.rejections)
         self.n_unreadable += int(np.count_nonzero(moments.unreadable))
         self.n_rejected += save_rejections(self.connection, [*batch.rejections, *rejections.rows()])
@@ -152,18 +148,6 @@ class _Staging:
         """Raise SourceError where no row at all has a date that can be read."""
         if self.n_read and self.n_unreadable == self.n_read:
             raise SourceError(f"No row of {where} has a date that can be read. Write them as 2017-06-30.")
-
-
-def _which(flags: Any) -> NDArray[np.bool_]:  # noqa: ANN401
-    import numpy as np
-
-    return np.fromiter(flags, dtype=np.bool_)
-
-
-def _unfit(names: list[str | None]) -> dict[str, NDArray[np.bool_]]:
-    """Return which of `names` will not do, by the reason."""
-    whys = [None if name is None else name_error(name) for name in names]
-    return {why: _which(each == why for each in whys) for why in whys if why is not None}
 
 
 def _null(values: NDArray[np.float64], row: np.intp) -> float | None:

@@ -10,7 +10,7 @@ marked as key name a row. Where the table has a column ingest_id, that is filled
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,15 +24,13 @@ from mlops.sources.calendars import EARLIEST
 from mlops.sources.ingested import NOT_YET, Ingested, Ticket, Waiting, record_ingest
 from mlops.sources.layout import Batch, Field, Layout, Source, first_taken, readable
 from mlops.sources.rejections import Rejections, refuse_if_mostly_rejected, save_rejections
-from mlops.sources.values import name_error, read_moments, read_numbers, read_text
+from mlops.sources.values import read_moments, read_numbers, read_text
 from mlops.warehouse import Warehouse
 from mlops.warehouse.copying import copy_rows
 from mlops.warehouse.locks import take_lock
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 SYMBOL = Field("symbol", ("ticker", "sym", "instrument"))
 KNOWN_AT = Field("known_at", ("knownat", "announced", "announcedat"), required=False, type="moment")
@@ -133,10 +131,7 @@ class _Staging:
         self.given = [each for each in self.layout.fields if each.name in table.column_names]
         rejections = Rejections(table)
         tickers = read_text(table.column("symbol")).to_pylist()
-        rejections.add(_which(ticker is None for ticker in tickers), "symbol is missing")
-        rejections.add(
-            _which(ticker not in self.symbols for ticker in tickers), "no such symbol in the warehouse: ingest its bars"
-        )
+        rejections.add_symbols(tickers, self.symbols)
         symbols = [self.symbols.get(ticker) for ticker in tickers]
         zones = [ZoneInfo(symbol.timezone) if symbol else UTC for symbol in symbols]
         values = {
@@ -167,17 +162,15 @@ def _values(field: Field, column: pa.ChunkedArray, rejections: Rejections, zones
     elif field.type == "number":
         numbers, unreadable = read_numbers(column)
         rejections.add(unreadable, f"{field.name} is no number")
-        rejections.add(
-            _which(abs(number) == float("inf") for number in numbers.tolist()), f"{field.name} is not finite"
+        rejections.add_where(
+            (abs(number) == float("inf") for number in numbers.tolist()), f"{field.name} is not finite"
         )
         values = [None if number != number else number for number in numbers.tolist()]  # noqa: PLR0124 -- NaN
     else:
         values = read_text(column).to_pylist()
-        whys = [None if value is None else name_error(value) for value in values]
-        for why in {why for why in whys if why is not None}:
-            rejections.add(_which(each == why for each in whys), f"{field.name} {why}")
+        rejections.add_names(values, field.name)
     if field.required:
-        rejections.add(_which(value is None for value in values), f"{field.name} is missing")
+        rejections.add_where((value is None for value in values), f"{field.name} is missing")
     return values
 
 
@@ -196,12 +189,6 @@ def _moments(
         value.replace(tzinfo=UTC if aware else zone).astimezone(UTC) if is_usable else None
         for value, aware, zone, is_usable in zip(moments.values.tolist(), moments.aware, zones, usable, strict=True)
     ]
-
-
-def _which(flags: Iterable[bool]) -> NDArray[np.bool_]:
-    import numpy as np
-
-    return np.fromiter(flags, dtype=np.bool_)
 
 
 _STAGE = """

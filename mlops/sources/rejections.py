@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from mlops.exceptions import SourceError
 from mlops.printable import cut
 from mlops.sources.layout import Rejection
+from mlops.sources.values import name_error
 from mlops.warehouse.copying import copy_rows
 
 if TYPE_CHECKING:
@@ -41,6 +42,26 @@ class Rejections:
         if rows.any():
             self.code[rows & (self.code == 0)] = len(self.reasons)
             self.reasons.append(reason)
+
+    def add_where(self, flags: Iterable[bool], reason: str) -> None:
+        """Note `reason` for the rows that are flagged, one flag a row, and have none yet."""
+        import numpy as np
+
+        self.add(np.fromiter(flags, dtype=np.bool_), reason)
+
+    def add_symbols(self, tickers: Sequence[str | None], known: Container[str]) -> None:
+        """Note the rows of no symbol, and those whose symbol is not among those `known`."""
+        self.add_where((ticker is None for ticker in tickers), "symbol is missing")
+        self.add_where(
+            (ticker is not None and ticker not in known for ticker in tickers),
+            "no such symbol in the warehouse: ingest its bars",
+        )
+
+    def add_names(self, names: Sequence[str | None], field: str) -> None:
+        """Note the rows whose name in `field` will not do; see `name_error`."""
+        errors = [None if name is None else name_error(name) for name in names]
+        for error in dict.fromkeys(error for error in errors if error is not None):
+            self.add_where((each == error for each in errors), f"{field} {error}")
 
     @property
     def accepted(self) -> NDArray[np.bool_]:
