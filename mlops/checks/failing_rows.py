@@ -35,6 +35,17 @@ def _is_not_greater(kwargs: Mapping[str, Any]) -> str:
     return f"{kwargs['column_A']} <= {kwargs['column_B']}"
 
 
+_KEY_IS_ENFORCED = """EXISTS (
+    SELECT FROM pg_index AS key
+    WHERE key.indrelid = to_regclass('{relation}') AND key.indisunique AND key.indisvalid AND key.indpred IS NULL
+        AND 0 <> ALL (key.indkey)
+        AND ARRAY(
+            SELECT CAST(attname AS text) FROM pg_attribute
+            WHERE attrelid = key.indrelid AND attnum = ANY (key.indkey[0:key.indnkeyatts - 1])
+        ) <@ ARRAY[{columns}]
+)"""
+"""Whether a unique index keeps two rows of one key out of a batch: then there is nothing to count."""
+
 _CONDITIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "expect_column_values_to_not_be_null": _is_null,
     "expect_column_values_to_be_between": _is_outside,
@@ -44,12 +55,19 @@ _CONDITIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 """For the types that look at each row by itself: the condition that a failing row meets."""
 
 
-def query(expectation: Expectation, batch: Batch, parameters: Parameters) -> str:
-    """Return the SQL whose result is the failing rows. Raises ChecksError for a type that is not known here."""
+EVERY_SYMBOL = "SELECT id FROM market.symbols"
+"""The suspects where nobody has narrowed them down."""
+
+
+def query(expectation: Expectation, batch: Batch, parameters: Parameters, suspects: str = EVERY_SYMBOL) -> str:
+    """Return the SQL whose result is the failing rows: those of `suspects`, SQL of ids, where it asks for suspects.
+
+    Raises ChecksError for a type that is not known here.
+    """
     rows = parameters.fill(batch.query)
     kwargs = expectation.kwargs
     if expectation.type == SQL:
-        return parameters.fill(kwargs["unexpected_rows_query"], rows)
+        return fill(kwargs["unexpected_rows_query"], batch, parameters, suspects)
     if expectation.type == ROW_COUNT:
         return rows
     condition = _CONDITIONS.get(expectation.type)
@@ -59,6 +77,20 @@ def query(expectation: Expectation, batch: Batch, parameters: Parameters) -> str
     shown = [*batch.key, *(kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs)]
     columns = ", ".join(dict.fromkeys(shown))
     return f"SELECT {columns} FROM ({rows}) AS batch WHERE {condition(kwargs)}"  # noqa: S608
+
+
+def fill(query: str, batch: Batch, parameters: Parameters, suspects: str = EVERY_SYMBOL) -> str:
+    """Return SQL about `batch` with a value for each `:name` in it; `:rows` is the batch itself."""
+    return parameters.fill(
+        query,
+        rows=f"({parameters.fill(batch.query)})",
+        suspects=suspects,
+        key_is_enforced=parameters.fill(_KEY_IS_ENFORCED.format(relation=batch.relation, columns=_quoted(batch))),
+    )
+
+
+def _quoted(batch: Batch) -> str:
+    return ", ".join(_literal(column) for column in (*batch.one, *batch.key))
 
 
 def _literal(value: object) -> str:

@@ -66,16 +66,16 @@ class Parameters:
             **({} if self.label_set is None else _of_label_set(self.label_set, self.horizons)),
         }
 
-    def fill(self, query: str, rows: str | None = None) -> str:
-        """Return `query` with a value for each `:name`; `:rows` stands for the batch, given as a query.
+    def fill(self, query: str, **of_the_batch: str) -> str:
+        """Return `query` with a value for each `:name`: one of `of_the_batch`, which are SQL, or one of `literals`.
 
         Raises ChecksError where it names something that there is not.
         """
 
         def value(match: re.Match[str]) -> str:
             name = match[1]
-            if name == "rows" and rows is not None:
-                return f"({rows})"
+            if name in of_the_batch:
+                return of_the_batch[name]
             if name not in self.literals:
                 raise ChecksError(f"The SQL of an expectation names :{name}, which there is not.")
             return self.literals[name]
@@ -92,20 +92,54 @@ def _of_feature_set(feature_set: FeatureSet) -> dict[str, str]:
         "feature_columns": ", ".join(columns),
         "feature_names": ", ".join(f"'{name}'" for name in columns),
         "feature_counts": ", ".join(f"count({name})" for name in columns),
+        "feature_sum": " + ".join(columns),
     }
 
 
 def _of_label_set(label_set: LabelSet, horizons: tuple[int, ...] | None) -> dict[str, str]:
     """Return what names the labels of `horizons` in a query that calls their table `label`, and the bars ahead."""
     places = [1 + place for place in label_set.places(label_set.horizons if horizons is None else horizons)]
+    returns = [f"label.forward_returns[{place}]" for place in places]
     return {
+        **_of_whole_series(label_set),
         "label_set": f"'{_word(label_set.name)}'",
         "label_relation": _relation(label_set.relation),
         "label_horizons": ", ".join(str(int(horizon)) for horizon in label_set.horizons),
-        "label_returns": ", ".join(f"label.forward_returns[{place}]" for place in places),
+        "label_returns": ", ".join(returns),
+        "label_return_sum": " + ".join(returns),
         "label_known_ats": ", ".join(f"label.known_ats[{place}]" for place in places),
         "returns_ahead": ", ".join(f"lead(close, {int(h)}) OVER ahead / close - 1" for h in label_set.horizons),
         "known_ats_ahead": ", ".join(f"lead(known_at, {int(h)}) OVER ahead" for h in label_set.horizons),
+    }
+
+
+def _of_whole_series(label_set: LabelSet) -> dict[str, str]:
+    """Return what compares the `n` labels of a symbol with its bars, both as arrays in the order of their moments.
+
+    For each horizon `label` has the arrays `known_ats_1`, `returns_1` and so on, in the order of the horizons; `bar`
+    has `known_ats` and `closes`.
+    """
+    horizons = tuple(enumerate(label_set.horizons, start=1))
+    arrays = (("known_ats", "known_ats"), ("forward_returns", "returns"))
+    return {
+        "label_arrays": ", ".join(
+            f"array_agg(label.{column}[{place}] ORDER BY label.ts) AS {name}_{place}"
+            for place, _ in horizons
+            for column, name in arrays
+        ),
+        "label_half_there": " OR ".join(
+            f"(label.known_ats[{place}] IS NULL) <> (label.forward_returns[{place}] IS NULL)" for place, _ in horizons
+        ),
+        "label_known_ats_follow": " AND ".join(
+            f"label.known_ats_{place} = bar.known_ats[{1 + horizon}:{horizon} + label.n]" for place, horizon in horizons
+        ),
+        "label_closes_and_returns": ", ".join(
+            f"bar.closes[{1 + horizon}:{horizon} + label.n], label.returns_{place}" for place, horizon in horizons
+        ),
+        "label_ahead_and_return": ", ".join(f"ahead_{place}, return_{place}" for place, _ in horizons),
+        "label_return_differs": " OR ".join(
+            f"return_{place} IS DISTINCT FROM ahead_{place} / close - 1" for place, _ in horizons
+        ),
     }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 from uuid import UUID, uuid4
@@ -11,14 +11,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, text
 
 from mlops.checks import failing_rows, suites, validation
+from mlops.checks.failing_rows import EVERY_SYMBOL
 from mlops.checks.findings import CheckFindings, CheckResult
 from mlops.checks.parameters import Parameters
 from mlops.checks.quarantine import quarantine
-from mlops.checks.suites import ROW_COUNT, SQL, Batch, Expectation, Suite, expected_of
+from mlops.checks.suites import ROW_COUNT, SQL, Expectation, Suite, expected_of
 from mlops.checks.validation import Verdict
 from mlops.domain import DAILY, DAILY_SUITES, Role, Timeframe
 from mlops.exceptions import ChecksError, FeaturesError, WarehouseError, WarehouseUnreachableError
 from mlops.warehouse import Warehouse, sql
+from mlops.warehouse.background import Answer, read_in_background
 from mlops.warehouse.feature_sets import FeatureSet, read_feature_sets
 from mlops.warehouse.label_sets import LabelSet, label_set_relations, read_label_set
 from mlops.warehouse.timeframes import read_timeframe
@@ -114,12 +116,20 @@ def run_suites(
         horizons=next((tuple(row.horizons) for row in wanted if row.horizons is not None), None),
     )
     results: list[CheckResult] = []
-    with validation.reading(warehouse.url) as source:
-        for suite in chosen:
-            of_features = feature_sets if suite.each == "feature_set" else feature_sets[:1]
-            of_labels = label_sets if suite.each == "label_set" else label_sets[:1]
-            for features, labels in product(of_features, of_labels):
-                results.extend(_looked_at(warehouse, source, suite, parameters, features=features, labels=labels))
+    asked = [each for suite in chosen for each in _asked(suite, parameters, feature_sets, label_sets)]
+    queries = {
+        (nth, name): failing_rows.fill(suspects.query, each.suite.batches[suspects.batch], each.parameters)
+        for nth, each in enumerate(asked)
+        if isinstance(each, _Asked)
+        for name, suspects in each.suite.suspects.items()
+    }
+    with read_in_background(warehouse, Role.WORKER, queries) as answers, validation.reading(warehouse.url) as source:
+        for nth, each in enumerate(asked):
+            if isinstance(each, CheckResult):
+                results.append(each)
+            else:
+                suspects = {name: answers[nth, name] for name in each.suite.suspects}
+                results.extend(_run_suite(warehouse, source, each, suspects))
     judged: Sequence[CheckResult] = results
     if any(result.symbols_at_fault for result in results):
         judged = quarantine(results, _symbols_checked(warehouse, parameters))
@@ -148,24 +158,30 @@ def _label_sets(connection: Connection, timeframe: Timeframe, wanted: Sequence[s
     return found or [f"there are no labels yet. {_BUILD}"]
 
 
-def _looked_at(
-    warehouse: Warehouse,
-    source: object,
-    suite: Suite,
-    parameters: Parameters,
-    *,
-    features: FeatureSet | str,
-    labels: LabelSet | str,
-) -> list[CheckResult]:
-    """Return what the suite finds in one feature set and one label set, where it names any: none may be missing."""
-    if suite.is_of_features and isinstance(features, str):
-        return [_not_built(suite, "features.catalog", features)]
-    if suite.is_of_labels and isinstance(labels, str):
-        return [_not_built(suite, "labels.catalog", labels)]
-    feature_set = None if isinstance(features, str) else features
-    label_set = None if isinstance(labels, str) else labels
-    of_these = replace(parameters, feature_set=feature_set, label_set=label_set)
-    return list(_run_suite(warehouse, source, expected_of(suite, feature_set, label_set), of_these))
+@dataclass(frozen=True)
+class _Asked:
+    """A suite as it is asked of one feature set and one label set, with the values of its SQL."""
+
+    suite: Suite
+    parameters: Parameters
+
+
+def _asked(
+    suite: Suite, parameters: Parameters, feature_sets: Sequence[FeatureSet | str], label_sets: Sequence[LabelSet | str]
+) -> Iterator[_Asked | CheckResult]:
+    """Give the suite for each of the sets that it is of: where one is missing, that it cannot be looked at."""
+    of_features = feature_sets if suite.each == "feature_set" else feature_sets[:1]
+    of_labels = label_sets if suite.each == "label_set" else label_sets[:1]
+    for features, labels in product(of_features, of_labels):
+        if suite.is_of_features and isinstance(features, str):
+            yield _not_built(suite, "features.catalog", features)
+        elif suite.is_of_labels and isinstance(labels, str):
+            yield _not_built(suite, "labels.catalog", labels)
+        else:
+            feature_set = None if isinstance(features, str) else features
+            label_set = None if isinstance(labels, str) else labels
+            of_these = replace(parameters, feature_set=feature_set, label_set=label_set)
+            yield _Asked(expected_of(suite, feature_set, label_set), of_these)
 
 
 def _not_built(suite: Suite, catalog: str, why: str) -> CheckResult:
@@ -183,20 +199,26 @@ def _not_built(suite: Suite, catalog: str, why: str) -> CheckResult:
     )
 
 
-def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: Parameters) -> Iterator[CheckResult]:
+def _run_suite(
+    warehouse: Warehouse, source: object, asked_of: _Asked, suspects: Mapping[str, Answer]
+) -> Iterator[CheckResult]:
     """Give the result of each expectation, in the order in which they are written."""
+    suite, parameters = asked_of.suite, asked_of.parameters
     verdicts: dict[str, Verdict] = {}
     sizes: dict[str, int | None] = {}
+    queries: dict[str, str] = {}
     for label, batch in suite.batches.items():
         here = [each for each in suite.expectations if each.batch == label]
-        asked = [(each.name, each.type, _arguments(each, batch, parameters)) for each in here]
+        for each in here:
+            ids = EVERY_SYMBOL if each.suspects is None else _ids(suspects[each.suspects])
+            queries[each.name] = failing_rows.query(each, batch, parameters, ids)
+        asked = [(each.name, each.type, _arguments(each, queries[each.name])) for each in here]
         found = validation.validate(source, f"{suite.suite}.{label}", parameters.fill(batch.query), asked)
         verdicts.update(found)
         sizes[label] = next((found[each.name].n for each in here if each.type == ROW_COUNT), None)
     for each in suite.expectations:
         batch, verdict = suite.batches[each.batch], verdicts[each.name]
-        query = failing_rows.query(each, batch, parameters)
-        observed, n, first_rows, symbols = _observed(warehouse, each, verdict, query, sizes[each.batch])
+        observed, n, first_rows, symbols = _observed(warehouse, each, verdict, queries[each.name], sizes[each.batch])
         yield CheckResult(
             suite=suite.suite,
             expectation=each.name,
@@ -205,16 +227,28 @@ def _run_suite(warehouse: Warehouse, source: object, suite: Suite, parameters: P
             observed=observed,
             rows_at_fault=n,
             why=each.why,
-            query=query,
+            query=failing_rows.query(each, batch, parameters),
             first_rows=first_rows,
             symbols_at_fault=symbols,
         )
 
 
-def _arguments(expectation: Expectation, batch: Batch, parameters: Parameters) -> dict[str, object]:
-    if expectation.type == SQL:
-        return {"unexpected_rows_query": failing_rows.query(expectation, batch, parameters)}
-    return expectation.kwargs
+def _ids(suspects: Answer) -> str:
+    """Return SQL of the suspects' ids, once they are known: all symbols where their query cannot be run.
+
+    The expectations then say why, since they read the same tables. Raises WarehouseUnreachableError.
+    """
+    try:
+        ids = sorted(row[0] for row in suspects.rows())
+    except WarehouseUnreachableError:
+        raise
+    except WarehouseError:
+        return EVERY_SYMBOL
+    return ", ".join(str(int(symbol_id)) for symbol_id in ids) or "NULL"
+
+
+def _arguments(expectation: Expectation, query: str) -> dict[str, object]:
+    return {"unexpected_rows_query": query} if expectation.type == SQL else expectation.kwargs
 
 
 def _observed(

@@ -44,11 +44,24 @@ class Batch(_Entry):
     relation: str = Field(pattern=r"^([a-z_]+\.[a-z_]+|:(feature|label)_relation)$")
     where: str = Field(min_length=1)
     key: tuple[str, ...] = Field(min_length=1, description="Columns that name a row of it.")
+    one: tuple[str, ...] = Field(default=(), description="Columns of which it has one value.")
 
     @property
     def query(self) -> str:
         """The SQL that selects the rows, its `:names` still in it."""
         return f"SELECT * FROM {self.relation} WHERE {self.where}"  # noqa: S608 - text of our own suites
+
+
+class Suspects(_Entry):
+    """A query of the symbols that may have failing rows: of all others it has shown that they have none.
+
+    It compares whole series, as arrays, which is several times as fast as row by row; an expectation then looks at the
+    rows of these symbols alone. Where it fails, all symbols are suspects.
+    """
+
+    about: str = Field(min_length=20)
+    batch: str
+    query: str = Field(min_length=1)
 
 
 class Expectation(_Entry):
@@ -59,6 +72,7 @@ class Expectation(_Entry):
     type: str = Field(pattern=r"^(expect_[a-z0-9_]+|unexpected_rows_expectation)$")
     kwargs: dict[str, Any]
     why: str = Field(min_length=20)
+    suspects: str | None = Field(default=None, description="The query of the symbols that may have failing rows.")
     each: Literal["feature"] | None = Field(
         default=None, description="Whether it is asked of each feature by itself, within the bounds of its contract."
     )
@@ -79,6 +93,7 @@ class Suite(_Entry):
         default=None, description="Whether all of it is asked of each feature set, or each label set, by itself."
     )
     batches: dict[str, Batch] = Field(min_length=1)
+    suspects: dict[str, Suspects] = Field(default_factory=dict)
     expectations: tuple[Expectation, ...] = Field(min_length=1)
 
     @property
@@ -99,6 +114,10 @@ class Suite(_Entry):
         for each in self.expectations:
             if each.batch not in self.batches:
                 raise ValueError(f"{each.name}: there is no batch {each.batch!r}")
+            if each.suspects is not None and each.suspects not in self.suspects:
+                raise ValueError(f"{each.name}: there is no query {each.suspects!r} among the suspects")
+            if (each.suspects is None) == (":suspects" in str(each.kwargs)):
+                raise ValueError(f"{each.name}: its SQL names :suspects where it says which they are, and only there")
         for label in self.batches:
             if not any(each.type == ROW_COUNT and each.batch == label for each in self.expectations):
                 raise ValueError(f"batch {label} has no {ROW_COUNT}, so it would pass with nothing in it")
@@ -117,7 +136,9 @@ def expected_of(suite: Suite, feature_set: FeatureSet | None, label_set: LabelSe
             expectations.append(each)
         else:
             expectations.extend(_of_feature(each, feature) for feature in feature_set.features)
-    return suite.model_copy(update={"expectations": tuple(expectations)})
+    asked = {each.suspects for each in expectations}
+    suspects = {name: found for name, found in suite.suspects.items() if name in asked}
+    return suite.model_copy(update={"expectations": tuple(expectations), "suspects": suspects})
 
 
 def _of_feature(expectation: Expectation, feature: Feature) -> Expectation:

@@ -49,6 +49,9 @@ class _Library:
 
     context: Any
     no_rows: type
+    count_rows: type
+    counted: dict[str, int]
+    """The rows of the batch that was looked at last, by the name of the expectation that counts them."""
     sources: dict[str, Any] = field(default_factory=dict)
     batch: str = ""
     lost: BaseException | None = None
@@ -139,31 +142,30 @@ def _results(
     if name in source.get_asset_names():
         source.delete_asset(name)
     batch = source.add_query_asset(name, query=query).add_batch_definition_whole_table(name).get_batch()
-    counts: list[Any] = []
-    others: list[Any] = []
+    wanted: list[Any] = []
+    library.counted.clear()
     for label, kind, kwargs in expectations:
         meta = {"name": label}
         if kind == SQL:
             # the library reads braces as placeholders, and ours have been filled in
             text = str(kwargs["unexpected_rows_query"]).replace("{", "{{").replace("}", "}}")
-            others.append(library.no_rows(unexpected_rows_query=text, meta=meta))
+            wanted.append(library.no_rows(unexpected_rows_query=text, meta=meta))
+        elif kind == ROW_COUNT:
+            wanted.append(library.count_rows(**kwargs, meta=meta))
         else:
-            built = ExpectationConfiguration(type=kind, kwargs=dict(kwargs), meta=meta).to_domain_obj()
-            (counts if kind == ROW_COUNT else others).append(built)
-    # More than a yes or no costs a query for each column; a count of rows is worth knowing and costs nothing.
-    results = []
-    for wanted, detail in ((counts, "BASIC"), (others, "BOOLEAN_ONLY")):
-        if wanted:
-            results += batch.validate(gx.ExpectationSuite(name=name, expectations=wanted), result_format=detail).results
-    return {result.expectation_config.meta["name"]: _verdict(result) for result in results}
+            wanted.append(ExpectationConfiguration(type=kind, kwargs=dict(kwargs), meta=meta).to_domain_obj())
+    # More than a yes or no costs a query for each column.
+    suite = gx.ExpectationSuite(name=name, expectations=wanted)
+    results = batch.validate(suite, result_format="BOOLEAN_ONLY").results
+    names = [result.expectation_config.meta["name"] for result in results]
+    return {each: _verdict(result, library.counted.get(each)) for each, result in zip(names, results, strict=True)}
 
 
-def _verdict(result: Any) -> Verdict:  # noqa: ANN401
+def _verdict(result: Any, n: int | None) -> Verdict:  # noqa: ANN401
     error = _error(result.exception_info)
     if error is not None:
         return Verdict(success=False, error=error)
-    observed = (result.result or {}).get("observed_value")
-    return Verdict(success=result.success is True, n=None if observed is None else int(observed))
+    return Verdict(success=result.success is True, n=n)
 
 
 def _error(info: Any) -> str | None:  # noqa: ANN401
@@ -206,7 +208,7 @@ def _library() -> _Library:
         InMemoryStoreBackendDefaults,
         ProgressBarsConfig,
     )
-    from great_expectations.expectations.core import UnexpectedRowsExpectation
+    from great_expectations.expectations.core import ExpectTableRowCountToBeBetween, UnexpectedRowsExpectation
 
     # Without stores of its own it would make a folder for a website of results that nobody looks at.
     in_memory = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
@@ -229,4 +231,13 @@ def _library() -> _Library:
             n = metrics["unexpected_rows_query.row_count"]
             return {"success": n == 0}
 
-    return _Library(context=context, no_rows=ExpectNoRowsAtFault)
+    counted: dict[str, int] = {}
+
+    class ExpectCountedRows(ExpectTableRowCountToBeBetween):  # type: ignore[misc]
+        """ExpectTableRowCountToBeBetween that keeps the count where only a yes or no is asked for."""
+
+        def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            counted[self.meta["name"]] = int(metrics["table.row_count"])
+            return super()._validate(metrics, *args, **kwargs)
+
+    return _Library(context=context, no_rows=ExpectNoRowsAtFault, count_rows=ExpectCountedRows, counted=counted)

@@ -124,7 +124,7 @@ def test_sql_that_names_a_feature_set_where_there_is_none_is_refused() -> None:
 
 def test_values_become_literals_and_rows_a_subquery() -> None:
     filled = parameters(run_id=RUN).fill(
-        "SELECT a::text FROM :rows AS r WHERE t = :timeframe AND k <= :as_of AND i = :run_id;", "SELECT 1 AS a"
+        "SELECT a::text FROM :rows AS r WHERE t = :timeframe AND k <= :as_of AND i = :run_id;", rows="(SELECT 1 AS a)"
     )
     assert filled == (
         "SELECT a::text FROM (SELECT 1 AS a) AS r WHERE t = 'd1' AND k <= '2017-08-11T20:00:00+00:00'::timestamptz"
@@ -227,6 +227,33 @@ def test_a_suite_that_cannot_be_used_is_named(old: str, new: str, message: str) 
     with pytest.raises(ChecksError, match=re.escape(message)) as refused:
         suites.parse(GOOD.replace(old, new), "made_up.yaml")
     assert str(refused.value).startswith("made_up.yaml")
+
+
+SUSPECTED = """
+suspects:
+  odd: {about: Those that are made up., batch: b, query: SELECT 1 AS symbol_id}
+"""
+OF_SUSPECTS = (
+    "  - {name: of_them, batch: b, suspects: odd, type: unexpected_rows_expectation, why: Only these are looked at., "
+    "kwargs: {unexpected_rows_query: 'SELECT FROM :rows AS r WHERE r.symbol_id IN (:suspects)'}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("suspects: odd,", "suspects: even,", "no query 'even' among the suspects"),
+        ("suspects: odd,", "", "names :suspects where it says which they are, and only there"),
+        (" WHERE r.symbol_id IN (:suspects)", "", "names :suspects where it says which they are, and only there"),
+    ],
+)
+def test_suspects_are_named_by_the_expectation_and_by_its_sql(old: str, new: str, message: str) -> None:
+    good = GOOD + OF_SUSPECTS + SUSPECTED
+    (_, alone) = suites.parse(good, "made_up.yaml").expectations
+    assert failing_rows.query(alone, BATCH, parameters()).endswith("r.symbol_id IN (SELECT id FROM market.symbols)")
+    assert failing_rows.query(alone, BATCH, parameters(), "7, 9").endswith("r.symbol_id IN (7, 9)")
+    with pytest.raises(ChecksError, match=re.escape(message)):
+        suites.parse(good.replace(old, new), "made_up.yaml")
 
 
 def test_two_expectations_of_one_name_are_refused() -> None:
