@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint constraints clean
+.PHONY: help install demo test bench lint lint-python lint-types lint-sql lint-queries constraints clean
 
 help:  ## print this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1\t/' | expand -t 20
@@ -31,11 +31,20 @@ test: $(VENV)/.installed-demo,yahoo,dev lint  ## everything that must hold
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-demo,yahoo,dev  ## ruff, mypy, import-linter, sqlfluff
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-python lint-types lint-sql lint-queries
+
+lint-python:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lint-types:
+	$(BIN)/mypy
+
+lint-sql:
 	$(BIN)/sqlfluff lint --disable-progress-bar --templater jinja dbt_project/models migrations/functions
+
+lint-queries:
 	$(BIN)/sqlfluff lint --disable-progress-bar --templater placeholder mlops
 
 bench: $(VENV)/.installed-demo,bench  ## how fast, as ratios against what a user would pick
