@@ -124,12 +124,17 @@ def run_suites(
         for name, suspects in each.suite.suspects.items()
     }
     with read_in_background(warehouse, Role.WORKER, queries) as answers, validation.reading(warehouse.url) as source:
+        # What needs no suspects is looked at while these are searched for.
+        verdicts = [
+            {} if isinstance(each, CheckResult) else _validate(source, each, {}, narrowed=False) for each in asked
+        ]
         for nth, each in enumerate(asked):
             if isinstance(each, CheckResult):
                 results.append(each)
             else:
                 suspects = {name: answers[nth, name] for name in each.suite.suspects}
-                results.extend(_run_suite(warehouse, source, each, suspects))
+                narrowed = _validate(source, each, suspects, narrowed=True)
+                results.extend(_results(warehouse, each, verdicts[nth] | narrowed))
     judged: Sequence[CheckResult] = results
     if any(result.symbols_at_fault for result in results):
         judged = quarantine(results, _symbols_checked(warehouse, parameters))
@@ -199,26 +204,36 @@ def _not_built(suite: Suite, catalog: str, why: str) -> CheckResult:
     )
 
 
-def _run_suite(
-    warehouse: Warehouse, source: object, asked_of: _Asked, suspects: Mapping[str, Answer]
+def _validate(
+    source: object, asked_of: _Asked, suspects: Mapping[str, Answer], *, narrowed: bool
+) -> dict[str, tuple[Verdict, str]]:
+    """Return the verdict on each expectation, and the query of its rows: of those `narrowed` to suspects, or not."""
+    suite, parameters = asked_of.suite, asked_of.parameters
+    found: dict[str, tuple[Verdict, str]] = {}
+    for label, batch in suite.batches.items():
+        here = [each for each in suite.expectations if each.batch == label and (each.suspects is not None) == narrowed]
+        queries = {
+            each.name: failing_rows.query(
+                each, batch, parameters, EVERY_SYMBOL if each.suspects is None else _ids(suspects[each.suspects])
+            )
+            for each in here
+        }
+        if here:
+            asked = [(each.name, each.type, _arguments(each, queries[each.name])) for each in here]
+            verdicts = validation.validate(source, f"{suite.suite}.{label}", parameters.fill(batch.query), asked)
+            found.update({name: (verdicts[name], query) for name, query in queries.items()})
+    return found
+
+
+def _results(
+    warehouse: Warehouse, asked_of: _Asked, verdicts: Mapping[str, tuple[Verdict, str]]
 ) -> Iterator[CheckResult]:
     """Give the result of each expectation, in the order in which they are written."""
     suite, parameters = asked_of.suite, asked_of.parameters
-    verdicts: dict[str, Verdict] = {}
-    sizes: dict[str, int | None] = {}
-    queries: dict[str, str] = {}
-    for label, batch in suite.batches.items():
-        here = [each for each in suite.expectations if each.batch == label]
-        for each in here:
-            ids = EVERY_SYMBOL if each.suspects is None else _ids(suspects[each.suspects])
-            queries[each.name] = failing_rows.query(each, batch, parameters, ids)
-        asked = [(each.name, each.type, _arguments(each, queries[each.name])) for each in here]
-        found = validation.validate(source, f"{suite.suite}.{label}", parameters.fill(batch.query), asked)
-        verdicts.update(found)
-        sizes[label] = next((found[each.name].n for each in here if each.type == ROW_COUNT), None)
+    sizes = {each.batch: verdicts[each.name][0].n for each in suite.expectations if each.type == ROW_COUNT}
     for each in suite.expectations:
-        batch, verdict = suite.batches[each.batch], verdicts[each.name]
-        observed, n, first_rows, symbols = _observed(warehouse, each, verdict, queries[each.name], sizes[each.batch])
+        batch, (verdict, query) = suite.batches[each.batch], verdicts[each.name]
+        observed, n, first_rows, symbols = _observed(warehouse, each, verdict, query, sizes[each.batch])
         yield CheckResult(
             suite=suite.suite,
             expectation=each.name,

@@ -432,12 +432,12 @@ from mlops.warehouse import Warehouse
 from mlops.warehouse.feature_sets import FeatureSet, read_feature_set
 
 run = sys.modules["mlops.checks.run"]
-really = run._run_suite
-def run_suite(warehouse, source, asked, suspects):
-    yield from really(warehouse, source, asked, suspects)
+really = run._results
+def results(warehouse, asked, verdicts):
+    yield from really(warehouse, asked, verdicts)
     if asked.suite.suite == "features":
         os.kill(os.getpid(), signal.SIGKILL)
-run._run_suite = run_suite
+run._results = results
 with Warehouse(sys.argv[1]) as warehouse:
     checks.daily(warehouse, datetime.fromisoformat(sys.argv[2]))
 """
