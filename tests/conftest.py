@@ -19,7 +19,10 @@ from mlops.warehouse.migrate import migrate, set_database_defaults
 
 REPOSITORY = Path(__file__).parents[1]
 
-LONG = ("test_demo", "test_kills", "test_widening", "test_checks", "test_daemon_process", "test_embedded_commands")
+LONG = (
+    "test_demo", "test_kills", "test_widening", "test_checks", "test_features_incremental", "test_daemon_process",
+    "test_embedded_commands",
+)  # fmt: skip
 """The files that take minutes, and few tests to do so. They come first: one that came last would keep one worker busy
 while the other has nothing left to do."""
 
