@@ -18,7 +18,7 @@ AS_OF = datetime(2013, 3, 1, 21, tzinfo=UTC)
 NEWEST = "(SELECT max(ts) FROM market.bars)"
 AAPL = "(SELECT id FROM market.symbols WHERE ticker = 'AAPL')"
 
-_NO_RULES = """
+NO_RULES = """
     DO $$
     DECLARE c record;
     BEGIN
@@ -38,15 +38,15 @@ MARKET = {
         ALTER TABLE market.bars ALTER known_at DROP NOT NULL;
         UPDATE market.bars SET known_at = NULL {_ONE_BAR}
     """,
-    "low_is_positive": f"{_NO_RULES} UPDATE market.bars SET low = 0 {_ONE_BAR}",
-    "high_is_finite": f"{_NO_RULES} UPDATE market.bars SET high = 'NaN' {_ONE_BAR}",
-    "volume_is_not_negative": f"{_NO_RULES} UPDATE market.bars SET volume = -1 {_ONE_BAR}",
-    "prices_agree": f"{_NO_RULES} UPDATE market.bars SET close = high + 0.01 {_ONE_BAR}",
+    "low_is_positive": f"{NO_RULES} UPDATE market.bars SET low = 0 {_ONE_BAR}",
+    "high_is_finite": f"{NO_RULES} UPDATE market.bars SET high = 'NaN' {_ONE_BAR}",
+    "volume_is_not_negative": f"{NO_RULES} UPDATE market.bars SET volume = -1 {_ONE_BAR}",
+    "prices_agree": f"{NO_RULES} UPDATE market.bars SET close = high + 0.01 {_ONE_BAR}",
     "bar_is_unique": f"""
         ALTER TABLE market.bars DROP CONSTRAINT bars_pkey;
         INSERT INTO market.bars SELECT * FROM market.bars {_ONE_BAR}
     """,
-    "known_after_it_opens": f"{_NO_RULES} UPDATE market.bars SET known_at = ts {_ONE_BAR}",
+    "known_after_it_opens": f"{NO_RULES} UPDATE market.bars SET known_at = ts {_ONE_BAR}",
     "known_not_before_it_closes": f"UPDATE market.bars SET known_at = known_at - INTERVAL '1 hour' {_ONE_BAR}",
     "bar_is_a_session": f"UPDATE market.bars SET ts = ts + INTERVAL '1 hour' {_ONE_BAR}",
     "no_session_is_missing_for_all": """

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from databases import database
-from planted_faults import AAPL, AS_OF
+from planted_faults import AAPL, AS_OF, NO_RULES
 from sqlalchemy import Connection, text
 from technical import DAILY_BARS, FORWARD
 
@@ -26,7 +26,6 @@ from mlops.warehouse.databases import beside
 from mlops.warehouse.feature_sets import read_feature_set
 
 SPEC = find_spec("stocks_d1/gbm")
-
 
 PRICES = ("{0} * 0.4", "{0} + 1e-6")
 NUMBERS = ("{0} * 1.5 + 1e-3", "NULL", "'NaN'")
@@ -64,17 +63,6 @@ def faults() -> Iterator[str]:
         for column, changes in columns.items():
             for change in changes:
                 yield f"UPDATE {table} SET {column} = {change.format(column)} {which}"
-
-
-NO_RULES = """
-    DO $$
-    DECLARE c record;
-    BEGIN
-        FOR c IN SELECT conname FROM pg_constraint WHERE conrelid = 'market.bars'::regclass AND contype = 'c' LOOP
-            EXECUTE format('ALTER TABLE market.bars DROP CONSTRAINT %I', c.conname);
-        END LOOP;
-    END $$;
-"""
 
 
 @pytest.fixture(scope="module")
