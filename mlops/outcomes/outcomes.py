@@ -10,6 +10,9 @@ from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.locks import take_lock
 from mlops.warehouse.statistics import gather_statistics
 
+_AT_ONCE = 100_000
+"""How many open forecasts a statement resolves, or little more: two months of 503 stocks and four horizons."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutcomesSummary:
@@ -43,13 +46,18 @@ def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesSummary:
         if connection.execute(sql("outcomes", "labels")).scalar_one() == 0:
             raise OutcomesError("There are no labels yet. Build them: `forecastle features build`.")
         take_lock(connection, "ml.outcomes")
-        done = connection.execute(sql("outcomes", "resolve"), {"as_of": as_of}).one()
+        parts = connection.execute(sql("outcomes", "parts"), {"as_of": as_of, "at_once": _AT_ONCE}).all()
+        resolved = corrected = 0
+        for first, last in parts or [(as_of, as_of)]:  # where nothing is open, outcomes may still be corrected
+            done = connection.execute(sql("outcomes", "resolve"), {"as_of": as_of, "first": first, "last": last}).one()
+            resolved += done.resolved
+            corrected += done.corrected
         left = connection.execute(sql("outcomes", "waiting"), {"as_of": as_of}).one()
-    gather_statistics(warehouse, "ml.outcomes", done.resolved + done.corrected)
+    gather_statistics(warehouse, "ml.outcomes", resolved + corrected)
     return OutcomesSummary(
         as_of=as_of,
-        resolved=done.resolved,
-        corrected=done.corrected,
+        resolved=resolved,
+        corrected=corrected,
         waiting=left.waiting,
         overdue=left.overdue,
     )

@@ -1,12 +1,14 @@
--- Fill in what came of the forecasts that are open and whose label is known by :as_of, and bring those outcomes up to
--- date whose label changed after it was read. One statement, so that both halves see the same labels.
+-- Fill in what came of the forecasts made from :first to :last that are open and whose label is known by :as_of, and
+-- bring those outcomes up to date whose label changed after it was read. One statement, so that both halves see the same
+-- labels.
 -- Grain of the result: one row, with how many were resolved and how many really changed.
 --
 -- A forecast is judged by the labels that its version was trained on, and by that version's thresholds, whatever
 -- market.timeframes has by now.
 --
--- Resolving is bounded by what is open: each open bar is looked up once, and the oldest bounds what is read at all. The
--- triggers on ml.outcomes take what is resolved out of ml.unresolved, and add it up in ml.outcome_totals.
+-- Resolving is bounded by what is open: each open bar is looked up once, and the oldest bounds what is read at all. A
+-- prediction is looked up in each chunk from :first to :last, so these are not far apart. The triggers on ml.outcomes take
+-- what is resolved out of ml.unresolved, and add it up in ml.outcome_totals.
 --
 -- Correcting is bounded by what was rebuilt. recorded_at grows in the order in which bars were committed, and labels are
 -- rebuilt in one transaction: what was rebuilt since the last time was recorded after every label of the set that was
@@ -19,9 +21,13 @@ WITH judges AS (
     CROSS JOIN LATERAL unnest(v.horizons, v.thresholds) AS h (horizon, threshold)
 ),
 -- What is open is read by itself, and its bars are looked up in every label set. If the versions were joined here, the
--- planner would expect almost no open forecasts, and look each bar up among all bars of the same time.
+-- planner would expect almost no open forecasts, and look each bar up among all bars of the same time. So it would where
+-- its statistics are of other days than these forecasts, as after many were made of the past; it knows nothing of the sum
+-- of a time and an interval, and expects a third of the table.
 open_forecasts AS MATERIALIZED (
-    SELECT model, version, symbol_id, timeframe, horizon, as_of, ts FROM ml.unresolved WHERE as_of < :as_of
+    SELECT model, version, symbol_id, timeframe, horizon, as_of, ts
+    FROM ml.unresolved
+    WHERE as_of + INTERVAL '0 seconds' <= :last
 ),
 open_bars AS MATERIALIZED (
     SELECT DISTINCT symbol_id, timeframe, ts FROM open_forecasts
@@ -70,6 +76,7 @@ resolved AS (
         d.known_at, d.recorded_at, statement_timestamp()
     FROM due AS d
     JOIN ml.predictions AS p USING (model, version, symbol_id, timeframe, horizon, as_of)
+    WHERE p.as_of BETWEEN :first AND :last
     ORDER BY p.model, p.version, p.symbol_id, p.timeframe, p.horizon, p.as_of
     RETURNING 1
 ),

@@ -14,7 +14,7 @@ from technical import HORIZONS
 from mlops.exceptions import OutcomesError, WarehouseError
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
-from mlops.warehouse import Warehouse
+from mlops.warehouse import Warehouse, sql
 
 OUTCOMES = "SELECT * FROM ml.outcomes ORDER BY model, version, symbol_id, horizon, as_of"
 OPEN = "SELECT * FROM ml.unresolved ORDER BY model, version, symbol_id, horizon, as_of"
@@ -91,6 +91,37 @@ def test_forecast_made_later_for_an_earlier_moment_is_resolved(world: World) -> 
     forecast(world.warehouse, world.close_of(65))
     assert resolve(world.warehouse, world.close_of(95)).resolved == 12
     assert world.rows(OPEN) == []
+
+
+def test_many_are_resolved_in_parts_to_the_same_outcomes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve forecasts a day in parts of twelve, of which the first day has nine left; one label is corrected meanwhile."""
+
+    def outcomes() -> dict[tuple[object, ...], object]:
+        return {
+            (row.symbol_id, row.horizon, row.as_of): (row.actual, row.hit, row.covered, row.known_at)
+            for row in world.rows(OUTCOMES)
+        }
+
+    days = [world.close_of(day) for day in range(70, 76)]
+    for day in days[1:]:
+        forecast(world.warehouse, day)
+    resolve(world.warehouse, world.close_of(90))
+    at_once = outcomes()
+    world.owner("DELETE FROM ml.outcomes")
+    resolve(world.warehouse, days[1])
+    correct(world, "AAPL", 0.25, datetime(2021, 7, 1, tzinfo=UTC))
+
+    parts = sql("outcomes", "parts")
+    with world.warehouse.begin() as connection:
+        found = connection.execute(parts, {"as_of": world.close_of(90), "at_once": 12}).all()
+    assert [tuple(part) for part in found] == [(days[0], days[1]), *((day, day) for day in days[2:])]
+    monkeypatch.setattr("mlops.outcomes.outcomes._AT_ONCE", 12)
+    summary = resolve(world.warehouse, world.close_of(90))
+
+    assert (summary.resolved, summary.corrected) == (len(at_once) - 3, 1)
+    in_parts = outcomes()
+    assert in_parts.keys() == at_once.keys()
+    assert {key for key in at_once if in_parts[key] != at_once[key]} == {(world.ids["AAPL"], 1, days[0])}
 
 
 def test_each_version_has_its_own_outcome(world: World) -> None:

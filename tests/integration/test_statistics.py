@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from small_world import World, register
 from sqlalchemy import text
@@ -10,7 +13,7 @@ from mlops.domain import Role
 from mlops.exceptions import WarehouseError
 from mlops.forecasting import forecast
 from mlops.outcomes import resolve
-from mlops.warehouse import Warehouse
+from mlops.warehouse import Warehouse, sql
 from mlops.warehouse.statistics import gather_statistics
 
 MANY = 11_200
@@ -90,6 +93,27 @@ def test_resolving_gathers_what_is_due(world: World) -> None:
     plant(world, OUTCOMES)
     resolve(world.warehouse, world.close_of(91))
     assert is_known(world, "outcomes")
+
+
+def test_resolving_expects_many_where_the_statistics_are_of_later_days(world: World) -> None:
+    """Expecting one open forecast, it would hold each against each: hours where there are two million."""
+    forecast(world.warehouse, world.close_of(61))
+    with world.warehouse.begin(role=None) as connection:
+        connection.execute(text("ANALYZE ml.unresolved"))
+    plant(world, PREDICTIONS, first=1, last=MANY)
+    with world.warehouse.begin() as connection:
+        statement = f"EXPLAIN (FORMAT JSON) {sql('outcomes', 'resolve')}"
+        asked = {"as_of": world.close_of(60), "first": world.close_of(0), "last": world.close_of(60)}
+        (plan,) = connection.execute(text(statement), asked).scalar_one()
+    expected = [node["Plan Rows"] for node in nodes(plan["Plan"]) if node.get("CTE Name") == "open_forecasts"]
+    assert min(expected) > MANY / 100
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give a plan's nodes, itself among them."""
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from nodes(below)
 
 
 def test_the_worker_can_have_nothing_else_analyzed_and_the_analyst_nothing(world: World) -> None:
