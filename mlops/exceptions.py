@@ -6,7 +6,8 @@ error is about (an id, a file, a run) is kept as an attribute, so that a program
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from mlops.printable import printable_lines
 
@@ -85,6 +86,17 @@ class UnknownTickerError(SourceError):
 
 class FeaturesError(ForecastleError):
     """dbt could not build the features; the tables are as they were. Run `dbt build` in dbt_project/ to see why."""
+
+    @classmethod
+    def no_such_set(cls, kind: Literal["feature", "label"], name: str, there: Iterable[str]) -> FeaturesError:
+        """Return the error for a feature set or label set that is not built; `there` are those that are."""
+        names = ", ".join(there)
+        return cls(
+            f"There is no {kind} set {name!r} in the warehouse. "
+            f"{f'There are: {names}.' if names else 'There are none yet.'} Build what the project defines: "
+            "`forecastle features build`.",
+            name=name,
+        )
 
 
 class ChecksError(ForecastleError):

@@ -5,11 +5,11 @@ A source is anything with a name that yields batches of rows (`Source`): a file,
 """
 
 from mlops.sources.bars import ingest_bars
-from mlops.sources.earnings import ingest_earnings
+from mlops.sources.earnings import EARNINGS, ingest_earnings
 from mlops.sources.files import FileSource
 from mlops.sources.ingested import Ingested
 from mlops.sources.kinds import Kind, kinds
-from mlops.sources.layout import BARS, EARNINGS, Batch, Layout, Source
+from mlops.sources.layout import BARS, Batch, Layout, Source
 from mlops.sources.providers import Asked, Provider, providers
 from mlops.sources.sample import SampleSource
 from mlops.sources.terms import require_terms

@@ -78,6 +78,7 @@ def ingest_bars(
             changed=changed,
             rejected=rejected,
             sha256=source.sha256,
+            file_rejected=sql("sources", "file_rejected_bars"),
             timeframe=staging.timeframe_name,
             waiting=waiting,
             newest=connection.execute(sql("sources", "newest_bar"), span).scalar_one_or_none(),
@@ -112,7 +113,7 @@ def _take_over(connection: Connection, staging: BarStaging, ticket: Ticket) -> t
             connection.execute(sql("sources", "plan_for_many"))
         n_rejected += run("judge_bars") + run("reject_duplicate_bars")
         if staging.terms.waits_until > staging.terms.now:
-            waiting = Waiting.counted(connection, ticket.kind, parameters)
+            waiting = Waiting.counted(connection, sql("sources", "waiting_bars"))
         refuse_if_mostly_rejected(ticket.source, n_rejected - waiting.n, staging.n_read)
         n_present = 0
         if staging.has_known_symbols:

@@ -2,7 +2,8 @@
 
 A kind of that sort has a table `market.KIND` with the columns symbol_id, ts (when it happens), known_at (when the
 market could know of it), recorded_at, and one for each other field of its layout. Symbol, ts and the fields that are
-marked as key name a row. Where the table has a column ingest_id, that is filled, and where there is a table
+marked as key name a row; where ts is not in the files but follows from other fields (`Timing`), symbol and the fields
+that are marked. Where the table has a column ingest_id, that is filled, and where there is a table
 `market.superseded_KIND`, with superseded_at beside the same columns, it keeps what a correction replaces.
 """
 
@@ -10,9 +11,9 @@ marked as key name a row. Where the table has a column ingest_id, that is filled
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -34,11 +35,25 @@ if TYPE_CHECKING:
 
 SYMBOL = Field("symbol", ("ticker", "sym", "instrument"))
 KNOWN_AT = Field("known_at", ("knownat", "announced", "announcedat"), required=False, type="moment")
-"""Two fields that every layout of events has; where a file does not say `known_at`, it is `ts`."""
+"""Two fields that layouts of events have; where a file does not say `known_at`, it is `ts`."""
 
 FUTURE = "it is known only in the future"
-_TYPES = {"text": "text", "number": "double precision", "moment": "timestamptz"}
+_TYPES = {"text": "text", "number": "double precision", "moment": "timestamptz", "date": "date"}
 _LAST_YEAR = 2200
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How `ts` follows from other fields, for a kind whose files do not have it.
+
+    Attributes:
+        fields: the fields that it follows from. A correction that leaves them as they are leaves ts and known_at, too,
+            even where the calendar was changed meanwhile.
+        fill: sets ts in all rows of the temporary table `staged_events`; NULL where the calendar does not reach.
+    """
+
+    fields: tuple[str, ...]
+    fill: Callable[[Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +61,24 @@ class Events:
     """How rows of one layout are taken in; call it.
 
     Attributes:
-        layout: with `SYMBOL`, a field `ts` and `KNOWN_AT` among its fields.
+        layout: with `SYMBOL` among its fields, and without a timing a field `ts` and `KNOWN_AT`.
         impossible: conditions in SQL on the fields, and the reason for which a row is rejected where one holds.
+        timing: where `ts` follows from other fields; it then is known_at as well.
     """
 
     layout: Layout
     impossible: tuple[tuple[str, str], ...] = ()
+    timing: Timing | None = None
 
     def __call__(
         self, warehouse: Warehouse, source: Source, *, now: datetime | None = None, waits_until: datetime | None = None
     ) -> Ingested:
         """Take the rows of `source` into the table of the layout and return what became of them.
 
-        A date is the beginning of that day where the symbol trades, and so is read a time without an offset. A field
-        for which the file has no column keeps the value that a row has. A symbol that has no bars is rejected, and a
-        row that is known after `now` (UTC), or left to wait where it is known by `waits_until` (see `Ingested`).
+        A moment that is given as a date is the beginning of that day where the symbol trades, and a time without an
+        offset is read as one there. A field for which the file has no column keeps the value that a row has. A symbol
+        that has no bars is rejected, and a row that is known after `now` (UTC), or left to wait where it is known by
+        `waits_until` (see `Ingested`).
 
         Raises SourceError where the source as a whole cannot be used; then nothing is written.
         """
@@ -72,24 +90,27 @@ class Events:
         with readable(source.name), warehouse.begin() as connection:
             take_lock(connection, f"market.{kind}")
             ticket = Ticket.drawn(connection, kind, source.name, started_at)
-            staging = _Staging(connection, self.layout)
+            staging = _Staging(connection, self.layout, self.timing)
             for batch in batches:
                 staging.take(batch)
                 refuse_if_mostly_rejected(source.name, staging.n_rejected, staging.n_read)
             staging.finish(source.name)
+            if self.timing:
+                self.timing.fill(connection)
+                connection.execute(text("UPDATE staged_events SET known_at = ts"))
             parameters = ticket.parameters | {
                 "now": moment,
                 "waits_until": max(moment, waits_until or moment),
                 "not_yet": NOT_YET,
                 "future": FUTURE,
             }
-            statements = _Statements(connection, self.layout, staging.given)
+            statements = _Statements(connection, self.layout, staging.given, self.timing)
 
             def run(statement: str) -> int:
                 return int(connection.execute(text(statement), parameters).rowcount)
 
             rejected = staging.n_rejected + run(statements.judge(self.impossible))
-            waiting = statements.waiting(connection)
+            waiting = Waiting.counted(connection, text(_WAITING))
             refuse_if_mostly_rejected(source.name, rejected - waiting.n, staging.n_read)
             changed = run(statements.find_changed())
             if changed:
@@ -113,12 +134,14 @@ class Events:
 class _Staging:
     """Fills the temporary table `staged_events` batch by batch."""
 
-    def __init__(self, connection: Connection, layout: Layout) -> None:
-        self.connection, self.layout = connection, layout
+    def __init__(self, connection: Connection, layout: Layout, timing: Timing | None) -> None:
+        self.connection, self.layout, self.timing = connection, layout, timing
         self.n_read = self.n_rejected = self.n_undated = 0
         self.given: list[Field] = []
-        columns = ", ".join(f"{each.name} {_TYPES[each.type]}" for each in layout.fields)
-        connection.execute(text(_STAGE.format(columns=columns)))
+        self.dated_by = next(each.name for each in layout.fields if each.type in {"moment", "date"})
+        columns = [f"{each.name} {_TYPES[each.type]}" for each in layout.fields]
+        columns += ["ts timestamptz", "known_at timestamptz"] if timing else []
+        connection.execute(text(_STAGE.format(columns=", ".join(columns))))
         self.symbols = {
             row.ticker: row for row in connection.execute(text("SELECT ticker, id, timezone FROM market.symbols"))
         }
@@ -139,12 +162,13 @@ class _Staging:
             for each in self.given
         }
         self.n_read += table.num_rows + len(batch.rejections)
-        self.n_undated += sum(value is None for value in values["ts"])
+        self.n_undated += sum(value is None for value in values[self.dated_by])
         self.n_rejected += save_rejections(self.connection, [*batch.rejections, *rejections.rows()])
         good = np.flatnonzero(rejections.accepted)
         lines = table.column("line").to_pylist()
-        known_at = values.setdefault("known_at", [None] * table.num_rows)
-        values["known_at"] = [known or ts for known, ts in zip(known_at, values["ts"], strict=True)]
+        if not self.timing:
+            known_at = values.setdefault("known_at", [None] * table.num_rows)
+            values["known_at"] = [known or ts for known, ts in zip(known_at, values["ts"], strict=True)]
         ids = [symbol.id if symbol else None for symbol in symbols]
         rows = [(lines[row], ids[row], *(each[row] for each in values.values())) for row in good]
         copy_rows(self.connection, "staged_events", ("line", "symbol_id", *values), rows)
@@ -157,7 +181,8 @@ class _Staging:
 
 def _values(field: Field, column: pa.ChunkedArray, rejections: Rejections, zones: Sequence[Any]) -> list[Any]:
     """Return the values of a column, None where there is none, and note the rows at fault."""
-    if field.type == "moment":
+    values: list[Any]
+    if field.type in {"moment", "date"}:
         values = _moments(field, column, rejections, zones)
     elif field.type == "number":
         numbers, unreadable = read_numbers(column)
@@ -168,15 +193,22 @@ def _values(field: Field, column: pa.ChunkedArray, rejections: Rejections, zones
         values = [None if number != number else number for number in numbers.tolist()]  # noqa: PLR0124 -- NaN
     else:
         values = read_text(column).to_pylist()
-        rejections.add_names(values, field.name)
-    if field.required:
+        if field.words is None:
+            rejections.add_names(values, field.name)
+        else:
+            kept = [None if value is None else field.words.get(value.lower()) for value in values]
+            unknown = (value is not None and word is None for value, word in zip(values, kept, strict=True))
+            allowed = " nor ".join(dict.fromkeys(field.words.values()))
+            rejections.add_where(unknown, f"{field.name} is neither {allowed}")
+            values = kept
+    if field.required and not field.may_be_empty:
         rejections.add_where((value is None for value in values), f"{field.name} is missing")
     return values
 
 
 def _moments(
     field: Field, column: pa.ChunkedArray, rejections: Rejections, zones: Sequence[Any]
-) -> list[datetime | None]:
+) -> list[datetime | date | None]:
     import numpy as np
 
     moments = read_moments(column, field.name)
@@ -185,6 +217,9 @@ def _moments(
     rejections.add(moments.values < early, f"{field.name} is before {EARLIEST.year}")
     rejections.add(moments.values >= late, f"{field.name} is not before {_LAST_YEAR}")
     usable = (moments.values >= early) & (moments.values < late)
+    if field.type == "date":
+        days = moments.values.astype("datetime64[D]").tolist()
+        return [day if is_usable else None for day, is_usable in zip(days, usable, strict=True)]
     return [
         value.replace(tzinfo=UTC if aware else zone).astimezone(UTC) if is_usable else None
         for value, aware, zone, is_usable in zip(moments.values.tolist(), moments.aware, zones, usable, strict=True)
@@ -197,16 +232,23 @@ _STAGE = """
     CREATE TEMPORARY TABLE changed_lines (line bigint PRIMARY KEY) ON COMMIT DROP;
 """
 
+_WAITING = """
+    SELECT count(*) AS n, max(s.known_at) AS known_by
+    FROM rejected_lines AS r INNER JOIN staged_events AS s USING (line) WHERE r.reason = :not_yet
+"""
+
 
 class _Statements:
     """What is done with the staged rows of a layout, in SQL. Its names are those of the layout, never of a file."""
 
-    def __init__(self, connection: Connection, layout: Layout, given: Sequence[Field]) -> None:
-        self.table = f"market.{layout.kind}"
+    def __init__(self, connection: Connection, layout: Layout, given: Sequence[Field], timing: Timing | None) -> None:
+        self.table, self.timing = f"market.{layout.kind}", timing
         names = [each.name for each in given]
-        self.key = ["symbol_id", "ts", *(each.name for each in layout.fields if each.key and each.name != "ts")]
+        marked = [each.name for each in layout.fields if each.key and each.name != "ts"]
+        self.key = ["symbol_id", *([] if timing else ["ts"]), *marked]
         self.values = [name for name in names if name not in {"symbol", *self.key}]
         self.columns = [*self.key, *(each.name for each in layout.fields if each.name not in {"symbol", *self.key})]
+        self.columns += ["ts", "known_at"] if timing else []
         self.has_ingest_id = self._exists(
             connection,
             "SELECT FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass(:name) AND attname = 'ingest_id'",
@@ -229,7 +271,7 @@ class _Statements:
         return f"""
             WITH judged AS MATERIALIZED (
                 SELECT line, {key},
-                    CASE {reasons}WHEN known_at > :waits_until THEN CAST(:future AS text)
+                    CASE {reasons}WHEN known_at IS NULL OR known_at > :waits_until THEN CAST(:future AS text)
                     WHEN known_at > :now THEN CAST(:not_yet AS text) END AS reason
                 FROM staged_events
             ),
@@ -243,16 +285,6 @@ class _Statements:
             SELECT line, coalesce(reason, 'duplicate of line ' || first_line)
             FROM numbered WHERE reason IS NOT NULL OR line > first_line
         """
-
-    @staticmethod
-    def waiting(connection: Connection) -> Waiting:
-        """Return which rows wait."""
-        query = """
-            SELECT count(*) AS n, max(s.known_at) AS known_by
-            FROM rejected_lines AS r INNER JOIN staged_events AS s USING (line) WHERE r.reason = :not_yet
-        """
-        row = connection.execute(text(query), {"not_yet": NOT_YET}).one()
-        return Waiting(row.n, row.known_by)
 
     def find_changed(self) -> str:
         """Which accepted rows the table has with other values."""
@@ -276,6 +308,9 @@ class _Statements:
     def correct(self) -> str:
         """Give the corrected rows the values that the file has."""
         values = [f"{name} = s.{name}" for name in self.values] + ["recorded_at = :recorded_at"]
+        if self.timing:
+            same = " AND ".join(f"e.{name} IS NOT DISTINCT FROM s.{name}" for name in self.timing.fields)
+            values += [f"{name} = CASE WHEN {same} THEN e.{name} ELSE s.{name} END" for name in ("ts", "known_at")]
         values += ["ingest_id = :ingest_id"] if self.has_ingest_id else []
         return f"""
             UPDATE {self.table} AS e SET {", ".join(values)}
@@ -297,10 +332,11 @@ class _Statements:
 
     def file_rejected(self) -> str:
         """Keep the rejected rows: as the file has them where they could not be read, else as they were understood."""
-        return """
+        not_of_the_file = "".join(f" - '{name}'" for name in ("ts", "known_at")) if self.timing else ""
+        return f"""
             INSERT INTO market.rejects (ingest_id, kind, file, line, reason, row, recorded_at)
             SELECT :ingest_id, :kind, :source, r.line, r.reason,
-                coalesce(r.row, jsonb_strip_nulls(to_jsonb(s) - 'line' - 'symbol_id')),
+                coalesce(r.row, jsonb_strip_nulls(to_jsonb(s) - 'line' - 'symbol_id'{not_of_the_file})),
                 CAST(:recorded_at AS timestamptz)
             FROM rejected_lines AS r LEFT JOIN staged_events AS s ON s.line = r.line
             ORDER BY r.line

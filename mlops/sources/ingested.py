@@ -15,9 +15,7 @@ from mlops.warehouse import sql
 NOT_YET = "not known yet"
 """The reason of a row that is left out without being rejected: its source will be ingested again."""
 
-IN_THE_FUTURE = frozenset(
-    {"the bar is in the future", "the release is in the future", "it is known only in the future"}
-)
+IN_THE_FUTURE = frozenset({"the bar is in the future", "it is known only in the future"})
 """The reasons of rows that are rejected today and may be accepted on a later day."""
 
 
@@ -29,9 +27,9 @@ class Waiting:
     known_by: datetime | None = None
 
     @classmethod
-    def counted(cls, connection: Connection, kind: str, parameters: Mapping[str, object]) -> Waiting:
-        """Count them among the staged rows, which have been judged."""
-        row = connection.execute(sql("sources", f"waiting_{kind}"), parameters).one()
+    def counted(cls, connection: Connection, query: Executable) -> Waiting:
+        """Count them among the staged rows, which have been judged. `query` gives their number and `known_by`."""
+        row = connection.execute(query, {"not_yet": NOT_YET}).one()
         return cls(row.n, row.known_by)
 
 
@@ -93,15 +91,15 @@ def record_ingest(
     changed: int,
     rejected: int,
     sha256: str | None,
+    file_rejected: Executable,
     timeframe: str | None = None,
     waiting: Waiting = Waiting(),
     newest: datetime | None = None,
-    file_rejected: Executable | None = None,
 ) -> Ingested:
     """Write the ingest into market.ingests and its rejected rows into market.rejects; return what it did.
 
-    `file_rejected` keeps the rejected rows; without it the query of the ticket's kind does. `rejected` counts the rows
-    that wait, too. Nothing is written of an ingest of which all rows wait.
+    `file_rejected` is the statement that keeps the rejected rows. `rejected` counts the rows that wait, too. Nothing is
+    written of an ingest of which all rows wait.
     """
     reasons = {row.reason: row.n for row in connection.execute(sql("sources", "count_reasons"))}
     reasons.pop(NOT_YET, None)
@@ -123,6 +121,5 @@ def record_ingest(
     about = ticket.parameters | ingested.counts | {"sha256": sha256, "timeframe": timeframe}
     connection.execute(sql("sources", "note_ingest"), about)
     if rejected:
-        keep = sql("sources", f"file_rejected_{ticket.kind}") if file_rejected is None else file_rejected
-        connection.execute(keep, about)
+        connection.execute(file_rejected, about)
     return ingested

@@ -27,16 +27,25 @@ _SHOWN_COLUMNS, _SHOWN_LENGTH = 20, 40
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a row; `also` are other names that files give it, in lower case without punctuation.
+    """One field of a row. What follows `required` is for `mlops.sources.events`.
 
-    `type` and `key` (whether it is one of the fields that name a row) are for `mlops.sources.events`.
+    Attributes:
+        name: what the warehouse calls it.
+        also: other names that files give it, in lower case without punctuation.
+        required: a file has to have a column for it, and a row a value.
+        may_be_empty: a row needs no value, though the file has to have the column.
+        type: what its values are.
+        key: whether it is one of the fields that name a row.
+        words: of a field that takes a few words: how files write them, in lower case, and what each is kept as.
     """
 
     name: str
     also: tuple[str, ...] = ()
     required: bool = True
-    type: Literal["text", "number", "moment"] = "text"
+    may_be_empty: bool = False
+    type: Literal["text", "number", "moment", "date"] = "text"
     key: bool = False
+    words: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +76,6 @@ BARS = Layout(
     ),
 )
 """A bar. `ts` is a date (the session of a daily bar) or the moment at which the bar opens."""
-
-EARNINGS = Layout(
-    "earnings",
-    (
-        Field("symbol", ("ticker", "sym", "instrument")),
-        Field("date", ("day", "announced", "announcementdate", "reportdate")),
-        Field("eps_estimate", ("epsest", "estimate", "estimatedeps", "epsestimated")),
-        Field("eps_actual", ("eps", "actual", "actualeps", "reportedeps")),
-        Field("release", ("releasetime", "when", "session", "time")),
-        Field("quarter", ("qtr", "fiscalquarter", "period"), required=False),
-    ),
-)
-"""An earnings announcement. `date` is the local day of the release; EPS in USD."""
 
 
 @dataclass(frozen=True, slots=True)

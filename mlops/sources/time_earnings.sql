@@ -1,6 +1,6 @@
 -- When a release has happened at the latest: by the open of its day's session, or of the next one where there is none
 -- (pre), or by the end of its day in the exchange's timezone (post). One row per staged row.
-UPDATE staged_earnings AS s
+UPDATE staged_events AS s
 SET
     ts = CASE s.release
         WHEN 'pre' THEN (

@@ -72,9 +72,4 @@ def read_feature_set(connection: Connection, name: str) -> FeatureSet:
     found = read_feature_sets(connection)
     if name in found:
         return found[name]
-    there = f"There are: {', '.join(found)}." if found else "There are none yet."
-    raise FeaturesError(
-        f"There is no feature set {name!r} in the warehouse. {there} Build what the project defines: "
-        "`forecastle features build`.",
-        model=name,
-    )
+    raise FeaturesError.no_such_set("feature", name, found)

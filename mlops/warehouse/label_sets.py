@@ -56,12 +56,7 @@ def read_label_set(connection: Connection, name: str, timeframe: Timeframe) -> L
     """
     found = label_set_relations(connection)
     if name not in found:
-        there = f"There are: {', '.join(found)}." if found else "There are none yet."
-        raise FeaturesError(
-            f"There is no label set {name!r} in the warehouse. {there} Build what the project defines: "
-            "`forecastle features build`.",
-            label_set=name,
-        )
+        raise FeaturesError.no_such_set("label", name, found)
     newest = connection.execute(
         sql("warehouse", "label_set_built"), {"label_set": name, "timeframe": timeframe.name}
     ).one_or_none()

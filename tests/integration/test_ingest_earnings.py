@@ -71,14 +71,15 @@ UNTRUE = {
     "IBM,,,1,1,pre": "date is missing",
     "IBM,24.07.2012,,1,1,pre": "date is no date",
     "IBM,0012-07-24,,1,1,pre": "date is before 1900",
-    "IBM,2012-07-24,,1,1,": "release is neither pre nor post",
+    "IBM,2012-07-24,,1,1,": "release is missing",
     "IBM,2012-07-24,,1,1,noon": "release is neither pre nor post",
     "IBM,2012-07-24,,one,1,pre": "eps_estimate is no number",
     "IBM,2012-07-24,,,,pre": "estimate and actual are both missing",
-    "IBM,2012-07-24,,-inf,1,pre": "an EPS is not finite",
-    "IBM,2013-01-02,,1,1,pre": "the release is in the future",
-    "IBM,2012-12-31,,1,1,post": "the release is in the future",
-    "IBM,2912-12-31,,1,1,post": "the release is in the future",
+    "IBM,2012-07-24,,-inf,1,pre": "eps_estimate is not finite",
+    "IBM,2013-01-02,,1,1,pre": "it is known only in the future",
+    "IBM,2012-12-31,,1,1,post": "it is known only in the future",
+    "IBM,2199-12-31,,1,1,pre": "it is known only in the future",
+    "IBM,2912-12-31,,1,1,post": "date is not before 2200",
     "AAPL,2012-07-24,,2,2,post": "duplicate of line 2",
     "IBM,2012-07-24,,1,1": "5 values where the header has 6",
     f"IBM,2012-07-24,{'Q' * 65},1,1,pre": "quarter is longer than 64 characters",
@@ -104,7 +105,7 @@ def test_a_release_that_is_still_to_come_waits_where_it_may(taken: Any, warehous
         "AAPL,2012-07-23,,1,1,pre",
         "AAPL,2012-07-24,,1,1,post",  # over at the end of the day in New York
         "IBM,2012-07-23,,,,pre",
-        "IBM,2912-07-24,,1,1,post",
+        "IBM,2112-07-24,,1,1,post",
     )
     options = {"now": datetime(2012, 7, 24, 22, tzinfo=UTC), "waits_until": datetime(2012, 7, 31, tzinfo=UTC)}
     for attempt in range(2):
@@ -115,7 +116,7 @@ def test_a_release_that_is_still_to_come_waits_where_it_may(taken: Any, warehous
     got = taken(*lines, **(options | {"now": datetime(2012, 7, 25, 4, tzinfo=UTC)}))
     assert (counts(got), got.waiting.n) == ((4, 1, 0, 1, 2), 0)
     assert [row.reason for row in rows(warehouse, "SELECT reason FROM market.rejects ORDER BY line")] == [
-        "estimate and actual are both missing", "the release is in the future"
+        "estimate and actual are both missing", "it is known only in the future"
     ]  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from mlops.exceptions import SourceError
-from mlops.sources.layout import BARS, EARNINGS, assign_columns
+from mlops.sources import BARS, EARNINGS
+from mlops.sources.layout import assign_columns
 
 NEEDED = ["symbol", "date", "open", "high", "low", "close"]
 
