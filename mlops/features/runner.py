@@ -52,8 +52,6 @@ def run(url: URL, *, select: Sequence[str] = (), full_refresh: bool = False) -> 
 
     Raises FeaturesError, in one line or two, where a model fails or dbt cannot start.
     """
-    from dbt.cli.main import dbtRunner
-
     arguments = [*_QUIET, "--no-populate-cache", "run", *_folders()]
     if select:
         arguments += ["--select", *select]
@@ -62,7 +60,7 @@ def run(url: URL, *, select: Sequence[str] = (), full_refresh: bool = False) -> 
     with _ONE_AT_A_TIME, others_only_read(), _environment(url):
         manifest = _manifest()
         _name_database(manifest, url.database or "")
-        outcome = dbtRunner(manifest=manifest).invoke(arguments)
+        outcome = _dbt()(manifest=manifest).invoke(arguments)
     if not outcome.success:
         _go_on_with_interrupt(outcome)
         raise _failure(outcome)
@@ -98,12 +96,24 @@ def views() -> list[str]:
 
 
 @cache
+def _dbt() -> Any:  # noqa: ANN401 - the library has no types
+    """Import dbt, without its search for where each of its flags is defined.
+
+    It is for a warning that we do not print, and goes through the call stack and all loaded modules for each flag: half of
+    a run in which nothing is new, in a process that has loaded Great Expectations as well.
+    """
+    from dbt.cli.main import dbtRunner
+    from dbt_common.behavior_flags import BehaviorFlagRendered
+
+    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]
+    return dbtRunner
+
+
+@cache
 def _manifest() -> Manifest:
     """Return the project as dbt has read it; the next process reads from disk only what changed since."""
-    from dbt.cli.main import dbtRunner
-
     with others_only_read(), _environment(URL.create("postgresql", database=_ANY_DATABASE)):
-        outcome = dbtRunner().invoke([*_QUIET, "parse", *_folders()])
+        outcome = _dbt()().invoke([*_QUIET, "parse", *_folders()])
     if not outcome.success:
         _go_on_with_interrupt(outcome)
         raise _failure(outcome)
@@ -118,16 +128,22 @@ def _name_database(manifest: Manifest, database: str) -> None:
         node.database = database
 
 
+def folder_of(project: str, home: Path) -> Path:
+    """Return where dbt keeps what it read of `project`, a path, for the user whose folder is `home`.
+
+    Each copy of the project has its own: dbt goes on from what it read the last time, and would mix two copies up.
+    """
+    return home / "dbt" / sha256(project.encode()).hexdigest()[:16]
+
+
 @cache
 def _folders() -> tuple[str, ...]:
     project = str(files("dbt_project"))
-    ours = load().home / "dbt"
-    # A folder for each copy of the project: dbt goes on from what it read the last time, and would mix two copies up.
-    place = ours / sha256(project.encode()).hexdigest()[:16]
+    place = folder_of(project, load().home)
     try:
         with others_only_read():
-            ours.mkdir(parents=True, exist_ok=True)
-            require_own_folder(ours)  # dbt reads again what it wrote there
+            place.parent.mkdir(parents=True, exist_ok=True)
+            require_own_folder(place.parent)  # dbt reads again what it wrote there
             place.mkdir(exist_ok=True)
         usable = os.access(place, os.W_OK)
     except (OSError, EmbeddedServerError):
