@@ -43,8 +43,13 @@ _KEY_IS_ENFORCED = """EXISTS (
             SELECT CAST(attname AS text) FROM pg_attribute
             WHERE attrelid = key.indrelid AND attnum = ANY (key.indkey[0:key.indnkeyatts - 1])
         ) <@ ARRAY[{columns}]
+        AND NOT EXISTS (
+            SELECT FROM pg_attribute
+            WHERE attrelid = key.indrelid AND attnum = ANY (key.indkey) AND NOT attnotnull
+        )
 )"""
-"""Whether a unique index keeps two rows of one key out of a batch: then there is nothing to count."""
+"""Whether a unique index keeps two rows of one key out of a batch: then there is nothing to count. One over columns
+that may be NULL does not, since no NULL is equal to another."""
 
 _CONDITIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "expect_column_values_to_not_be_null": _is_null,
