@@ -69,9 +69,15 @@ def featured_template(server_url: str, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(server_url: str, template: str) -> Iterator[str]:
+def database_name() -> str | None:
+    """The name of the test's database; None: one that no other has. A file whose tests need one name overrides it."""
+    return None
+
+
+@pytest.fixture
+def database_url(server_url: str, template: str, database_name: str | None) -> Iterator[str]:
     """URL of an empty, migrated database of the test's own."""
-    with database(server_url, template) as name:
+    with database(server_url, template, database_name) as name:
         yield beside(server_url, name)
 
 
@@ -85,9 +91,12 @@ def warehouse(database_url: str) -> Iterator[Warehouse]:
 
 
 @pytest.fixture
-def featured(server_url: str, featured_template: str) -> Iterator[Warehouse]:
+def featured(server_url: str, featured_template: str, database_name: str | None) -> Iterator[Warehouse]:
     """A database of the test's own with the sample's bars (12,154 of five stocks), features, labels and views."""
-    with database(server_url, featured_template) as name, Warehouse(beside(server_url, name)) as warehouse:
+    with (
+        database(server_url, featured_template, database_name) as name,
+        Warehouse(beside(server_url, name)) as warehouse,
+    ):
         with warehouse.begin(role=None) as connection:
             set_database_defaults(connection)
         yield warehouse

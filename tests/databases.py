@@ -15,9 +15,10 @@ from mlops.warehouse.migrate import _config
 
 
 @contextmanager
-def database(server_url: str, template: str) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+def database(server_url: str, template: str, name: str | None = None) -> Iterator[str]:
+    """Make a database of that name, or of one that no other has, and drop it at the end."""
+    name = name or f"test_{uuid.uuid4().hex[:12]}"
+    administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     try:
         yield name
     finally:

@@ -46,7 +46,8 @@ def resolve(warehouse: Warehouse, as_of: datetime) -> OutcomesSummary:
         if connection.execute(sql("outcomes", "labels")).scalar_one() == 0:
             raise OutcomesError("There are no labels yet. Build them: `forecastle features build`.")
         take_lock(connection, "ml.outcomes")
-        parts = connection.execute(sql("outcomes", "parts"), {"as_of": as_of, "at_once": _AT_ONCE}).all()
+        open_parts = connection.execute(sql("outcomes", "parts"), {"as_of": as_of, "at_once": _AT_ONCE})
+        parts = [(part.first, part.last) for part in open_parts]
         resolved = corrected = 0
         for first, last in parts or [(as_of, as_of)]:  # where nothing is open, outcomes may still be corrected
             done = connection.execute(sql("outcomes", "resolve"), {"as_of": as_of, "first": first, "last": last}).one()

@@ -16,6 +16,8 @@ import pytest
 from sqlalchemy import text
 
 from mlops.domain import Role
+from mlops.features import runner
+from mlops.settings import load
 from mlops.warehouse import Warehouse
 
 ROOT = Path(__file__).parents[2]
@@ -39,11 +41,14 @@ def block(file: str) -> str:
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
-    """A copy of the code, and a folder of its own for what dbt keeps."""
+    """A copy of the code, and a folder of its own for what dbt keeps: what it read of the project before the change."""
     for package in PACKAGES:
         shutil.copytree(
             ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "target", "logs")
         )
+    runner.views()
+    read_before = runner.folder_of(str(ROOT / "dbt_project"), load().home)
+    shutil.copytree(read_before, runner.folder_of(str(tmp_path / "dbt_project"), tmp_path / "home"))
     return tmp_path
 
 

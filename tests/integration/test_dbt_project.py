@@ -23,6 +23,8 @@ from mlops.features import build
 from mlops.warehouse import Warehouse
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
+EXAMPLES = {"forecast_accuracy": 2, "alerts": 2, "calibration": 1, "schedule": 1, "model_history": 1}
+"""How many examples, unit tests of dbt, each of these views has."""
 
 
 def dbt(url: str, place: Path, *arguments: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
@@ -42,6 +44,20 @@ def dbt(url: str, place: Path, *arguments: str, folder: Path = PROJECT) -> subpr
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where dbt keeps what it read of the project, for all tests that change nothing in it."""
+    return tmp_path_factory.mktemp("dbt")
+
+
+@pytest.fixture
+def database_name(monkeypatch: pytest.MonkeyPatch) -> str:
+    """One name for the databases of all tests: for another, dbt would read the project anew."""
+    # By their URLs a process knows the databases that have all views.
+    monkeypatch.setattr(sys.modules["mlops.features.build"], "_complete", set())
+    return f"test_dbt_{os.getpid()}"
+
+
 def views(warehouse: Warehouse) -> set[str]:
     with warehouse.begin() as connection:
         rows = connection.execute(
@@ -55,12 +71,13 @@ def written_by_dbt() -> dict[str, float]:
     return {str(path): path.stat().st_mtime for path in sorted((PROJECT / "target").rglob("*"))}
 
 
-def test_dbt_build_passes_by_itself_on_an_empty_database(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_dbt_build_passes_by_itself_on_an_empty_database(warehouse: Warehouse, place: Path) -> None:
     """Models, data tests and unit tests; a second feature set then rebuilds the table without being told."""
     before = written_by_dbt()
-    outcome = dbt(warehouse.plain_url, tmp_path, "build")
+    outcome = dbt(warehouse.plain_url, place, "build", "--no-use-colors")
     assert outcome.returncode == 0, outcome.stdout[-3000:]
-    assert "unit tests" in outcome.stdout
+    for view, n_examples in EXAMPLES.items():
+        assert outcome.stdout.count(f" PASS {view}::") == n_examples
     assert "ERROR=0" in outcome.stdout
     assert written_by_dbt() == before
     with warehouse.begin() as connection:
@@ -186,7 +203,7 @@ def test_the_command_says_what_it_wrote(featured: Warehouse) -> None:
     assert json.loads(as_json.output)["rows"] == 0
 
 
-def test_a_view_of_somebody_else_is_not_dropped_and_is_named(featured: Warehouse, tmp_path: Path) -> None:
+def test_a_view_of_somebody_else_is_not_dropped_and_is_named(featured: Warehouse, place: Path) -> None:
     """Another type of a column would drop the table, and every view on it, theirs and ours."""
     with featured.begin(role=None) as connection:
         connection.execute(text("CREATE SCHEMA desk"))
@@ -198,7 +215,7 @@ def test_a_view_of_somebody_else_is_not_dropped_and_is_named(featured: Warehouse
             text("UPDATE features.watermarks SET shape = 'another' WHERE relation = 'features.technical'")
         )
     before = views(featured)
-    outcome = dbt(featured.plain_url, tmp_path, "run", "--select", "technical+")
+    outcome = dbt(featured.plain_url, place, "run", "--select", "technical+")
     assert outcome.returncode == 1
     assert "features.technical has other columns now" in outcome.stdout
     assert "not of this project: desk.closes, desk.last." in " ".join(outcome.stdout.split())
@@ -206,12 +223,12 @@ def test_a_view_of_somebody_else_is_not_dropped_and_is_named(featured: Warehouse
     with featured.begin(role=None) as connection:
         assert connection.execute(text("SELECT count(*) FROM desk.last")).scalar_one() == 5
         connection.execute(text("DROP SCHEMA desk CASCADE"))
-    assert dbt(featured.plain_url, tmp_path, "run").returncode == 0
+    assert dbt(featured.plain_url, place, "run").returncode == 0
     assert views(featured) == before
 
 
 @pytest.mark.parametrize("options", [(), ("--full-refresh",)])
-def test_an_empty_run_takes_no_rows_away(featured: Warehouse, tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_an_empty_run_takes_no_rows_away(featured: Warehouse, place: Path, options: tuple[str, ...]) -> None:
     def n_rows() -> tuple[int, int]:
         with featured.begin(role=None) as connection:
             return (
@@ -223,13 +240,15 @@ def test_an_empty_run_takes_no_rows_away(featured: Warehouse, tmp_path: Path, op
             )
 
     before = n_rows()
-    outcome = dbt(featured.plain_url, tmp_path, "run", "--empty", *options)
+    outcome = dbt(featured.plain_url, place, "run", "--empty", *options)
     assert outcome.returncode == 1
     assert "--empty would leave" in outcome.stdout
     assert n_rows() == before
 
 
-def test_another_target_stands_beside_the_real_thing(featured: Warehouse, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_another_target_stands_beside_the_real_thing(
+    featured: Warehouse, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As CI does, in schemas of its own: all of it, and then what changed, the rest read from the real thing."""
     monkeypatch.setenv("FORECASTLE_DBT_SCHEMA", "ci_7")
     with featured.begin(role=None) as connection:
@@ -246,14 +265,14 @@ def test_another_target_stands_beside_the_real_thing(featured: Warehouse, tmp_pa
         for schema in made:
             connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
 
-    project, before = tmp_path / "changed", tmp_path / "before"
-    assert dbt(featured.plain_url, tmp_path, "parse", "--target-path", str(before)).returncode == 0
+    project = tmp_path / "changed"
+    assert dbt(featured.plain_url, place, "parse").returncode == 0
     shutil.copytree(PROJECT, project)
     model = project / "models" / "analytics" / "model_registry.sql"
     model.write_text(model.read_text() + "where versions.version > 0")
     outcome = dbt(
         featured.plain_url, tmp_path, "build", "--target", "ci", "--select", "state:modified", "--defer",
-        "--state", str(before), "--project-dir", str(project), "--profiles-dir", str(project),
+        "--state", str(place / "target"), "--project-dir", str(project), "--profiles-dir", str(project),
     )  # fmt: skip
     assert outcome.returncode == 0, outcome.stdout[-3000:]
     with featured.begin(role=None) as connection:
@@ -261,8 +280,8 @@ def test_another_target_stands_beside_the_real_thing(featured: Warehouse, tmp_pa
         assert connection.execute(text(relations)).scalars().all() == ["model_registry"]
 
 
-def test_a_key_that_is_not_one_fails_the_test_of_its_model(featured: Warehouse, tmp_path: Path) -> None:
-    assert dbt(featured.plain_url, tmp_path, "test", "--select", "test_name:is_key").returncode == 0
+def test_a_key_that_is_not_one_fails_the_test_of_its_model(featured: Warehouse, place: Path) -> None:
+    assert dbt(featured.plain_url, place, "test", "--select", "test_name:is_key").returncode == 0
     with featured.begin(role=None) as connection:
         connection.execute(text("ALTER TABLE monitoring.check_results DROP CONSTRAINT check_results_pkey CASCADE"))
         connection.execute(
@@ -273,7 +292,7 @@ def test_a_key_that_is_not_one_fails_the_test_of_its_model(featured: Warehouse, 
                 "FROM generate_series(1, 2)"
             )
         )
-    outcome = dbt(featured.plain_url, tmp_path, "test", "--select", "test_name:is_key")
+    outcome = dbt(featured.plain_url, place, "test", "--select", "test_name:is_key")
     assert outcome.returncode == 1
     assert "Failure in test is_key_data_quality" in outcome.stdout
     assert "FAIL=1" in outcome.stdout or "ERROR=1" in outcome.stdout
@@ -332,10 +351,10 @@ def test_it_can_be_used_as_a_package_word_for_word_as_the_page_says(featured: Wa
         assert connection.execute(text("SELECT max(built_at) FROM features.watermarks")).scalar_one() == before
 
 
-def test_freshness_of_the_bars_is_found(featured: Warehouse, tmp_path: Path) -> None:
-    assert dbt(featured.plain_url, tmp_path, "source", "freshness").returncode == 0
+def test_freshness_of_the_bars_is_found(featured: Warehouse, place: Path) -> None:
+    assert dbt(featured.plain_url, place, "source", "freshness").returncode == 0
     with featured.begin(role=None) as connection:
         connection.execute(text("UPDATE market.bars SET recorded_at = recorded_at - INTERVAL '11 days'"))
-    outcome = dbt(featured.plain_url, tmp_path, "source", "freshness")
+    outcome = dbt(featured.plain_url, place, "source", "freshness")
     assert outcome.returncode == 1
     assert "ERROR STALE freshness of market.bars" in outcome.stdout

@@ -94,7 +94,7 @@ def test_forecast_made_later_for_an_earlier_moment_is_resolved(world: World) -> 
 
 
 def test_many_are_resolved_in_parts_to_the_same_outcomes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve forecasts a day in parts of twelve, of which the first day has nine left; one label is corrected meanwhile."""
+    """Twelve forecasts a day in parts of twelve; the first day has nine left, a label of it is corrected."""
 
     def outcomes() -> dict[tuple[object, ...], object]:
         return {

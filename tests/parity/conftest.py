@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
-import psycopg
 import pytest
+from databases import database
 from sqlalchemy.engine import make_url
+
+from mlops.warehouse.databases import beside
 
 
 @pytest.fixture(scope="module")
 def cloned(server_url: str, template: str) -> Iterator[Callable[..., str]]:
     """Give a function that makes a database, a copy of another or else of the migrated template, and gives its URL."""
-    names: list[str] = []
+    with ExitStack() as databases:
 
-    def clone(of: str | None = None) -> str:
-        name = f"parity_{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(server_url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {make_url(of).database if of else template}")
-        names.append(name)
-        return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+        def clone(of: str | None = None) -> str:
+            name = databases.enter_context(database(server_url, (of and make_url(of).database) or template))
+            return beside(server_url, name)
 
-    yield clone
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        yield clone

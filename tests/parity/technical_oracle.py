@@ -104,7 +104,8 @@ def of_all(bars: pd.DataFrame, compute: object) -> pd.DataFrame:
         key: compute(group)  # type: ignore[operator]
         for key, group in adjusted(bars).sort_values("ts").groupby(["ticker", "timeframe"])
     }
-    return pd.concat({key: part for key, part in parts.items() if len(part)}, names=["ticker", "timeframe"])
+    there = {key: part for key, part in parts.items() if len(part)}
+    return pd.concat(there, names=["ticker", "timeframe"]) if there else pd.DataFrame()
 
 
 def differences(actual: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
@@ -114,6 +115,8 @@ def differences(actual: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
     assert left.index.equals(right.index), f"other rows: {left.index.symmetric_difference(right.index)[:5].tolist()}"
     apart = (left - right).abs() > np.maximum(1e-9, 1e-6 * right.abs())
     apart |= left.isna() != right.isna()
+    if not apart.to_numpy().any():
+        return pd.DataFrame(columns=["actual", "expected"])
     return pd.DataFrame({"actual": left.stack(future_stack=True), "expected": right.stack(future_stack=True)})[
         apart.stack(future_stack=True)
     ]
