@@ -99,8 +99,8 @@ def views() -> list[str]:
 def _dbt() -> Any:  # noqa: ANN401 - the library has no types
     """Import dbt, without its search for where each of its flags is defined.
 
-    It is for a warning that we do not print, and goes through the call stack and all loaded modules for each flag: half of
-    a run in which nothing is new, in a process that has loaded Great Expectations as well.
+    It is for a warning that we do not print, and goes through the call stack and all loaded modules for each flag: half
+    of a run in which nothing is new, in a process that has loaded Great Expectations as well.
     """
     from dbt.cli.main import dbtRunner
     from dbt_common.behavior_flags import BehaviorFlagRendered
