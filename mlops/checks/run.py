@@ -20,7 +20,7 @@ from mlops.checks.validation import Verdict
 from mlops.domain import DAILY, DAILY_SUITES, Role, Timeframe
 from mlops.exceptions import ChecksError, FeaturesError, WarehouseError, WarehouseUnreachableError
 from mlops.warehouse import Warehouse, sql
-from mlops.warehouse.background import Answer, read_in_background
+from mlops.warehouse.background import Answer, read_in_background, wait_a_moment
 from mlops.warehouse.feature_sets import FeatureSet, read_feature_sets
 from mlops.warehouse.label_sets import LabelSet, label_set_relations, read_label_set
 from mlops.warehouse.timeframes import read_timeframe
@@ -124,17 +124,24 @@ def run_suites(
         for name, suspects in each.suite.suspects.items()
     }
     with read_in_background(warehouse, Role.WORKER, queries) as answers, validation.reading(warehouse.url) as source:
-        # What needs no suspects is looked at while these are searched for.
-        verdicts = [
-            {} if isinstance(each, CheckResult) else _validate(source, each, {}, narrowed=False) for each in asked
-        ]
+        wait_a_moment(answers.values())
+        verdicts: list[dict[str, tuple[Verdict, str]]] = []
+        # What needs no suspects, or has them already, is looked at while the others are searched for.
+        for nth, each in enumerate(asked):
+            if isinstance(each, CheckResult):
+                verdicts.append({})
+            else:
+                suspects = {name: answers[nth, name] for name in each.suite.suspects}
+                ready = [one for one in each.suite.expectations if not one.suspects or suspects[one.suspects].is_there]
+                verdicts.append(_validate(source, each, suspects, ready))
         for nth, each in enumerate(asked):
             if isinstance(each, CheckResult):
                 results.append(each)
             else:
                 suspects = {name: answers[nth, name] for name in each.suite.suspects}
-                narrowed = _validate(source, each, suspects, narrowed=True)
-                results.extend(_results(warehouse, each, verdicts[nth] | narrowed))
+                late = [one for one in each.suite.expectations if one.name not in verdicts[nth]]
+                found = verdicts[nth] | _validate(source, each, suspects, late)
+                results.extend(_results(warehouse, each, found))
     judged: Sequence[CheckResult] = results
     if any(result.symbols_at_fault for result in results):
         judged = quarantine(results, _symbols_checked(warehouse, parameters))
@@ -205,13 +212,13 @@ def _not_built(suite: Suite, catalog: str, why: str) -> CheckResult:
 
 
 def _validate(
-    source: object, asked_of: _Asked, suspects: Mapping[str, Answer], *, narrowed: bool
+    source: object, asked_of: _Asked, suspects: Mapping[str, Answer], expectations: Sequence[Expectation]
 ) -> dict[str, tuple[Verdict, str]]:
-    """Return the verdict on each expectation, and the query of its rows: of those `narrowed` to suspects, or not."""
+    """Return the verdict on each of `expectations`, which are of the suite, and the query of its rows."""
     suite, parameters = asked_of.suite, asked_of.parameters
     found: dict[str, tuple[Verdict, str]] = {}
     for label, batch in suite.batches.items():
-        here = [each for each in suite.expectations if each.batch == label and (each.suspects is not None) == narrowed]
+        here = [each for each in expectations if each.batch == label]
         queries = {
             each.name: failing_rows.query(
                 each, batch, parameters, EVERY_SYMBOL if each.suspects is None else _ids(suspects[each.suspects])

@@ -6,8 +6,9 @@ A statement that adds up whole series keeps one core of the server busy; several
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ Name = TypeVar("Name", bound=Hashable)
 AT_ONCE = 3
 """How many statements run at a time. With two cores, three took a tenth less time than two: the last ones wait less."""
 
+_MOMENT_SECONDS = 0.1
 _PATIENCE_SECONDS = 5.0
 """How long the server may take to hear that a statement is no longer wanted."""
 
@@ -32,9 +34,25 @@ class Answer:
         """Take what will have the rows."""
         self._future = future
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the statement has run, or failed."""
+        return self._future.done()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the statement has run, `seconds` at most."""
+        wait([self._future], timeout=seconds)
+
     def rows(self) -> Sequence[Row[Any]]:
         """Wait for the rows and return them. Raises WarehouseError where the statement fails."""
         return self._future.result()
+
+
+def wait_a_moment(answers: Iterable[Answer]) -> None:
+    """Wait a tenth of a second at most for all of `answers`: of little data, they are there by then."""
+    end = time.monotonic() + _MOMENT_SECONDS
+    for each in answers:
+        each.wait(max(end - time.monotonic(), 0))
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from mlops.features import build
 from mlops.registry import start_run
 from mlops.training import find_spec
 from mlops.warehouse import Warehouse
+from mlops.warehouse.background import Answer
 from mlops.warehouse.feature_sets import FeatureSet, read_feature_set
 
 SPEC = find_spec("stocks_d1/gbm")
@@ -104,6 +105,18 @@ def test_clean_data_pass_every_day(featured: Warehouse, day: str) -> None:
     assert failed(findings) == set()
     checks.gate(findings)
     assert {result.suite for result in findings.results} == set(DAILY_SUITES)
+
+
+def test_suspects_that_come_late_change_nothing(featured: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of little data they are there before the first expectation; of much, they are waited for in the end."""
+    plant(featured, f"UPDATE features.technical SET return_1 = 7 WHERE symbol_id = {AAPL} AND ts > '2013-02-20'")
+    found = []
+    for at_once in (True, False):
+        monkeypatch.setattr(Answer, "is_there", property(lambda _, at_once=at_once: at_once))
+        results = checks.daily(featured, AS_OF).results
+        found.append([(each.expectation, each.success, each.observed, each.query) for each in results])
+    assert found[0] == found[1]
+    assert "features_belong_to_their_bar" in {name for name, success, *_ in found[0] if not success}
 
 
 def test_a_clean_training_set_passes(featured: Warehouse) -> None:
@@ -429,6 +442,7 @@ import os, signal, sys
 from datetime import datetime
 from mlops import checks
 from mlops.warehouse import Warehouse
+from mlops.warehouse.background import Answer
 from mlops.warehouse.feature_sets import FeatureSet, read_feature_set
 
 run = sys.modules["mlops.checks.run"]
