@@ -20,8 +20,9 @@ from mlops.warehouse.migrate import migrate, set_database_defaults
 REPOSITORY = Path(__file__).parents[1]
 
 LONG = (
-    "test_demo", "test_kills", "test_widening", "test_checks", "test_features_incremental", "test_daemon_process",
-    "test_embedded_commands",
+    "test_demo", "test_widening", "test_dbt_project", "test_kills", "test_checks", "test_train_job",
+    "test_features_incremental", "test_daemon_process", "test_builds_and_readers", "test_own_server",
+    "test_embedded_commands", "test_checks_fx",
 )  # fmt: skip
 """The files that take minutes, and few tests to do so. They come first: one that came last would keep one worker busy
 while the other has nothing left to do."""

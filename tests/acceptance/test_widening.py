@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ import sys
 from pathlib import Path
 
 import bars
+import forked
 import pandas as pd
 import pytest
 from sqlalchemy import text
@@ -52,20 +52,6 @@ def scratch(tmp_path: Path) -> Path:
     return tmp_path
 
 
-ONE_AFTER_THE_OTHER = """
-import json, sys
-from mlops.cli import main
-for arguments in json.loads(sys.stdin.read()):
-    sys.argv = ["forecastle", *arguments]
-    try:
-        main()
-    except SystemExit as ended:
-        if ended.code:
-            print(arguments, file=sys.stderr)
-            raise
-"""
-
-
 def forecastle(scratch: Path, warehouse: Warehouse, *commands: tuple[str, ...], **settings: str) -> str:
     """Run commands, one after the other, in one process of the copy, and return what they print.
 
@@ -75,10 +61,7 @@ def forecastle(scratch: Path, warehouse: Warehouse, *commands: tuple[str, ...], 
         **os.environ, "PYTHONPATH": str(scratch), "FORECASTLE_HOME": str(scratch / "home"),
         "FORECASTLE_DATABASE_URL": warehouse.plain_url, "COLUMNS": "200", **settings,
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", ONE_AFTER_THE_OTHER], input=json.dumps(commands),
-        cwd=scratch, env=environment, capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
+    done = forked.run("mlops.cli:main", [("forecastle", *command) for command in commands], scratch, environment)
     assert done.returncode == 0, f"{done.stdout[-2000:]} {done.stderr[-2000:]}"
     return done.stdout
 

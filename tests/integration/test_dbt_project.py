@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -40,8 +41,7 @@ def dbt(url: str, place: Path, *arguments: str, folder: Path = PROJECT) -> subpr
         "DBT_TARGET_PATH": str(place / "target"),
         "DBT_LOG_PATH": str(place / "logs"),
     }
-    command = [str(Path(sys.executable).with_name("dbt")), *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return forked.run("dbt.cli.main:cli", [("dbt", *arguments)], folder, environment)
 
 
 @pytest.fixture(scope="module")
