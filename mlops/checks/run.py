@@ -125,23 +125,23 @@ def run_suites(
     }
     with read_in_background(warehouse, Role.WORKER, queries) as answers, validation.reading(warehouse.url) as source:
         wait_a_moment(answers.values())
-        verdicts: list[dict[str, tuple[Verdict, str]]] = []
+        verdicts: dict[int, dict[str, tuple[Verdict, str]]] = {}
+        suspects = {
+            nth: {name: answer for (of, name), answer in answers.items() if of == nth} for nth in range(len(asked))
+        }
         # What needs no suspects, or has them already, is looked at while the others are searched for.
         for nth, each in enumerate(asked):
-            if isinstance(each, CheckResult):
-                verdicts.append({})
-            else:
-                suspects = {name: answers[nth, name] for name in each.suite.suspects}
-                ready = [one for one in each.suite.expectations if not one.suspects or suspects[one.suspects].is_there]
-                verdicts.append(_validate(source, each, suspects, ready))
+            if isinstance(each, _Asked):
+                there = suspects[nth]
+                ready = [one for one in each.suite.expectations if not one.suspects or there[one.suspects].is_there]
+                verdicts[nth] = _validate(source, each, there, ready)
         for nth, each in enumerate(asked):
             if isinstance(each, CheckResult):
                 results.append(each)
             else:
-                suspects = {name: answers[nth, name] for name in each.suite.suspects}
                 late = [one for one in each.suite.expectations if one.name not in verdicts[nth]]
-                found = verdicts[nth] | _validate(source, each, suspects, late)
-                results.extend(_results(warehouse, each, found))
+                verdicts[nth] |= _validate(source, each, suspects[nth], late)
+                results.extend(_results(warehouse, each, verdicts[nth]))
     judged: Sequence[CheckResult] = results
     if any(result.symbols_at_fault for result in results):
         judged = quarantine(results, _symbols_checked(warehouse, parameters))

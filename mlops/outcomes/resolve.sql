@@ -23,7 +23,8 @@ WITH judges AS (
 -- What is open is read by itself, and its bars are looked up in every label set. If the versions were joined here, the
 -- planner would expect almost no open forecasts, and look each bar up among all bars of the same time. So it would where
 -- its statistics are of other days than these forecasts, as after many were made of the past; it knows nothing of the sum
--- of a time and an interval, and expects a third of the table.
+-- of a time and an interval, and expects a third of the table. (With :first as well it would expect a two-hundredth; what
+-- is open from before that is not known, or the part before had resolved it.)
 open_forecasts AS MATERIALIZED (
     SELECT model, version, symbol_id, timeframe, horizon, as_of, ts
     FROM ml.unresolved

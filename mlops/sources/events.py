@@ -22,7 +22,7 @@ from sqlalchemy import Connection, text
 from mlops import clock
 from mlops.exceptions import SourceError
 from mlops.sources.calendars import EARLIEST
-from mlops.sources.ingested import NOT_YET, Ingested, Ticket, Waiting, record_ingest
+from mlops.sources.ingested import FUTURE, NOT_YET, Ingested, Ticket, Waiting, record_ingest
 from mlops.sources.layout import Batch, Field, Layout, Source, first_taken, readable
 from mlops.sources.rejections import Rejections, refuse_if_mostly_rejected, save_rejections
 from mlops.sources.values import read_moments, read_numbers, read_text
@@ -37,7 +37,6 @@ SYMBOL = Field("symbol", ("ticker", "sym", "instrument"))
 KNOWN_AT = Field("known_at", ("knownat", "announced", "announcedat"), required=False, type="moment")
 """Two fields that layouts of events have; where a file does not say `known_at`, it is `ts`."""
 
-FUTURE = "it is known only in the future"
 _TYPES = {"text": "text", "number": "double precision", "moment": "timestamptz", "date": "date"}
 _LAST_YEAR = 2200
 
@@ -63,7 +62,7 @@ class Events:
     Attributes:
         layout: with `SYMBOL` among its fields, and without a timing a field `ts` and `KNOWN_AT`.
         impossible: conditions in SQL on the fields, and the reason for which a row is rejected where one holds.
-        timing: where `ts` follows from other fields; it then is known_at as well.
+        timing: where `ts` is no field, what it follows from.
     """
 
     layout: Layout
@@ -90,14 +89,14 @@ class Events:
         with readable(source.name), warehouse.begin() as connection:
             take_lock(connection, f"market.{kind}")
             ticket = Ticket.drawn(connection, kind, source.name, started_at)
-            staging = _Staging(connection, self.layout, self.timing)
+            staging = _Staging(connection, self.layout)
             for batch in batches:
                 staging.take(batch)
                 refuse_if_mostly_rejected(source.name, staging.n_rejected, staging.n_read)
             staging.finish(source.name)
             if self.timing:
                 self.timing.fill(connection)
-                connection.execute(text("UPDATE staged_events SET known_at = ts"))
+            connection.execute(text("UPDATE staged_events SET known_at = ts WHERE known_at IS NULL"))
             parameters = ticket.parameters | {
                 "now": moment,
                 "waits_until": max(moment, waits_until or moment),
@@ -134,13 +133,13 @@ class Events:
 class _Staging:
     """Fills the temporary table `staged_events` batch by batch."""
 
-    def __init__(self, connection: Connection, layout: Layout, timing: Timing | None) -> None:
-        self.connection, self.layout, self.timing = connection, layout, timing
+    def __init__(self, connection: Connection, layout: Layout) -> None:
+        self.connection, self.layout = connection, layout
         self.n_read = self.n_rejected = self.n_undated = 0
         self.given: list[Field] = []
         self.dated_by = next(each.name for each in layout.fields if each.type in {"moment", "date"})
         columns = [f"{each.name} {_TYPES[each.type]}" for each in layout.fields]
-        columns += ["ts timestamptz", "known_at timestamptz"] if timing else []
+        columns += [f"{name} timestamptz" for name in _not_in_files(layout)]
         connection.execute(text(_STAGE.format(columns=", ".join(columns))))
         self.symbols = {
             row.ticker: row for row in connection.execute(text("SELECT ticker, id, timezone FROM market.symbols"))
@@ -166,9 +165,6 @@ class _Staging:
         self.n_rejected += save_rejections(self.connection, [*batch.rejections, *rejections.rows()])
         good = np.flatnonzero(rejections.accepted)
         lines = table.column("line").to_pylist()
-        if not self.timing:
-            known_at = values.setdefault("known_at", [None] * table.num_rows)
-            values["known_at"] = [known or ts for known, ts in zip(known_at, values["ts"], strict=True)]
         ids = [symbol.id if symbol else None for symbol in symbols]
         rows = [(lines[row], ids[row], *(each[row] for each in values.values())) for row in good]
         copy_rows(self.connection, "staged_events", ("line", "symbol_id", *values), rows)
@@ -226,6 +222,11 @@ def _moments(
     ]
 
 
+def _not_in_files(layout: Layout) -> list[str]:
+    """Return which moments of an event are no fields of its layout, but follow from others."""
+    return [name for name in ("ts", "known_at") if name not in layout.names]
+
+
 _STAGE = """
     CREATE TEMPORARY TABLE staged_events (line bigint PRIMARY KEY, symbol_id bigint NOT NULL, {columns}) ON COMMIT DROP;
     CREATE TEMPORARY TABLE rejected_lines (line bigint PRIMARY KEY, reason text NOT NULL, row jsonb) ON COMMIT DROP;
@@ -245,10 +246,11 @@ class _Statements:
         self.table, self.timing = f"market.{layout.kind}", timing
         names = [each.name for each in given]
         marked = [each.name for each in layout.fields if each.key and each.name != "ts"]
-        self.key = ["symbol_id", *([] if timing else ["ts"]), *marked]
+        self.not_in_files = _not_in_files(layout)
+        self.key = ["symbol_id", *(["ts"] if "ts" in layout.names else []), *marked]
         self.values = [name for name in names if name not in {"symbol", *self.key}]
         self.columns = [*self.key, *(each.name for each in layout.fields if each.name not in {"symbol", *self.key})]
-        self.columns += ["ts", "known_at"] if timing else []
+        self.columns += self.not_in_files
         self.has_ingest_id = self._exists(
             connection,
             "SELECT FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass(:name) AND attname = 'ingest_id'",
@@ -332,11 +334,11 @@ class _Statements:
 
     def file_rejected(self) -> str:
         """Keep the rejected rows: as the file has them where they could not be read, else as they were understood."""
-        not_of_the_file = "".join(f" - '{name}'" for name in ("ts", "known_at")) if self.timing else ""
+        not_of_the_file = ", ".join(f"'{name}'" for name in ("line", "symbol_id", *self.not_in_files))
         return f"""
             INSERT INTO market.rejects (ingest_id, kind, file, line, reason, row, recorded_at)
             SELECT :ingest_id, :kind, :source, r.line, r.reason,
-                coalesce(r.row, jsonb_strip_nulls(to_jsonb(s) - 'line' - 'symbol_id'{not_of_the_file})),
+                coalesce(r.row, jsonb_strip_nulls(to_jsonb(s) - ARRAY[{not_of_the_file}])),
                 CAST(:recorded_at AS timestamptz)
             FROM rejected_lines AS r LEFT JOIN staged_events AS s ON s.line = r.line
             ORDER BY r.line

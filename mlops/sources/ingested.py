@@ -15,7 +15,10 @@ from mlops.warehouse import sql
 NOT_YET = "not known yet"
 """The reason of a row that is left out without being rejected: its source will be ingested again."""
 
-IN_THE_FUTURE = frozenset({"the bar is in the future", "it is known only in the future"})
+FUTURE = "it is known only in the future"
+"""The reason of an event that is known later than now."""
+
+IN_THE_FUTURE = frozenset({"the bar is in the future", FUTURE})
 """The reasons of rows that are rejected today and may be accepted on a later day."""
 
 

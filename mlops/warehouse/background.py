@@ -6,7 +6,6 @@ A statement that adds up whole series keeps one core of the server busy; several
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -39,10 +38,6 @@ class Answer:
         """Whether the statement has run, or failed."""
         return self._future.done()
 
-    def wait(self, seconds: float) -> None:
-        """Wait until the statement has run, `seconds` at most."""
-        wait([self._future], timeout=seconds)
-
     def rows(self) -> Sequence[Row[Any]]:
         """Wait for the rows and return them. Raises WarehouseError where the statement fails."""
         return self._future.result()
@@ -50,9 +45,7 @@ class Answer:
 
 def wait_a_moment(answers: Iterable[Answer]) -> None:
     """Wait a tenth of a second at most for all of `answers`: of little data, they are there by then."""
-    end = time.monotonic() + _MOMENT_SECONDS
-    for each in answers:
-        each.wait(max(end - time.monotonic(), 0))
+    wait([each._future for each in answers], timeout=_MOMENT_SECONDS)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def forecastle(scratch: Path, warehouse: Warehouse, *commands: tuple[str, ...], 
     The first that fails ends it. `settings` are variables of the environment.
     """
     environment = {
-        **os.environ, "PYTHONPATH": str(scratch), "FORECASTLE_HOME": str(scratch / "home"),
+        **os.environ, "FORECASTLE_HOME": str(scratch / "home"),
         "FORECASTLE_DATABASE_URL": warehouse.plain_url, "COLUMNS": "200", **settings,
     }  # fmt: skip
     done = forked.run("mlops.cli:main", [("forecastle", *command) for command in commands], scratch, environment)

@@ -105,7 +105,7 @@ class World:
             relation: market.table(self.url, relation) for relation in ("features.technical", "analytics.label_history")
         }
 
-    def oracle(self, ticker: str, bars: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def computed_for(self, ticker: str, bars: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return what the features and the labels of a series have to be; computed once for the same bars."""
         key = ticker, hash(pd.util.hash_pandas_object(bars, index=False).to_numpy().tobytes())
         if key not in self.computed:
@@ -115,7 +115,7 @@ class World:
 
     def check(self) -> None:
         """Both tables equal the oracle."""
-        expected = [self.oracle(str(ticker), bars) for ticker, bars in self.bars.groupby("ticker")]
+        expected = [self.computed_for(str(ticker), bars) for ticker, bars in self.bars.groupby("ticker")]
         for table, parts in zip(self.tables().values(), zip(*expected, strict=True), strict=True):
             assert oracle.differences(table, pd.concat([part for part in parts if len(part)])).empty
 
